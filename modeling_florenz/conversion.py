@@ -1,0 +1,291 @@
+"""Read checkpoints of the research code: its configuration and names, translated strictly into ours.
+
+Everything unknown stops with its name: a value that is silently dropped here would be a wrong model later.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from .configuration_florenz import FlorenzConfig
+from .modeling_florenz import FlorenzForConditionalGeneration
+
+
+# Research name -> ours, applied in order to the whole name. What no rule touches keeps its name.
+_RENAMES = [
+    (r"^language_model\.lm_head\.", "lm_head."),
+    (r"^language_model\.model\.", "model."),
+    (r"^vision_tower\.", "model.vision_tower."),
+    (r"^image_projection$", "model.multi_modal_projector.image_projection.weight"),
+    (r"^image_pos_embed\.", "model.multi_modal_projector.image_position_embed."),
+    (r"^(image_proj_norm|visual_temporal_embed)\.", r"model.multi_modal_projector.\1."),
+    (r"(vision_tower\.convs\.\d+)\.proj\.", r"\1.conv."),
+    (r"\.(conv[12])\.fn\.dw\.", r".\1."),
+    (r"\.(?:window|channel)_attn\.norm\.", ".norm1."),
+    (r"\.(window_attn|channel_attn)\.fn\.", r".\1."),
+    (r"_block\.ffn\.norm\.", "_block.norm2."),
+    (r"_block\.ffn\.fn\.net\.", "_block.ffn."),
+]
+_GEMMA_RENAMES = [
+    (r"\.encoder_attn_gate$", ".cross_attn_gate.weight"),
+    (r"\.post_encoder_attention_layernorm\.", ".post_cross_attn_layernorm."),
+    (r"\.encoder_attn\.", ".cross_attn."),
+]
+_TRANSPOSED = {"model.multi_modal_projector.image_projection.weight"}
+_TIED = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+
+
+def florenz_name(name: str, decoder_kind: str) -> str:
+    """Translate one tensor name of the research code; what it does not know it returns changed or not, never checked.
+
+    Example:
+
+    ```python
+    >>> florenz_name("language_model.model.decoder.layers.0.encoder_attn_gate", "gemma2")
+    'model.decoder.layers.0.cross_attn_gate.weight'
+    ```
+    """
+    for pattern, replacement in _RENAMES + (_GEMMA_RENAMES if decoder_kind == "gemma2" else []):
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+# What a research config may hold without meaning anything for the model: defaults of an older transformers, settings
+# of generation (kept in generation_config.json), notes on origin.
+_NOISE = set(
+    """_attn_implementation_autoset _name_or_path add_cross_attention architectures auto_map bad_words_ids
+    begin_suppress_tokens chunk_size_feed_forward cross_attention_hidden_size diversity_penalty do_sample early_stopping
+    encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task forced_bos_token_id
+    forced_eos_token_id id2label label2id is_decoder length_penalty max_length min_length model_type num_beam_groups
+    num_beams num_return_sequences no_repeat_ngram_size output_attentions output_hidden_states output_scores prefix
+    problem_type pruned_heads remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
+    suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype dtype
+    torchscript transformers_version typical_p use_bfloat16 use_cache cache_implementation gradient_checkpointing
+    classifier_dropout classif_dropout use_encoder_tokenizer is_encoder_decoder enable_checkpoint hidden_act
+    attn_implementation _attn_implementation ignore_index num_hidden_layers num_labels _commit_hash
+    torch_dtype""".split()
+)
+# Values the port has only one meaning for: any other stops.
+_FIXED: dict[str, dict[str, Any]] = {
+    "": {"tie_word_embeddings": True},
+    "text_config": {
+        "add_bias_logits": False,
+        "add_final_layer_norm": False,
+        "normalize_before": False,
+        "tie_word_embeddings": True,
+        "tie_encoder_decoder": False,
+    },
+    "text_config.gemma_config": {
+        "encoder_attn_every_x_layers": 1,
+        "tie_word_embeddings": True,
+        "tie_encoder_decoder": False,
+    },
+    "vision_config": {
+        "image_feature_source": ["spatial_avg_pool", "temporal_avg_pool"],
+        "tie_word_embeddings": True,
+        "tie_encoder_decoder": False,
+        # The encoder's tokens carry these; a vision tower has none.
+        "bos_token_id": None,
+        "eos_token_id": None,
+        "pad_token_id": None,
+        "decoder_start_token_id": None,
+    },
+}
+_VISION = {
+    "depths": "depths",
+    "dim_embed": "embed_dim",
+    "num_heads": "num_heads",
+    "num_groups": "num_groups",
+    "patch_size": "patch_size",
+    "patch_stride": "patch_stride",
+    "patch_padding": "patch_padding",
+    "patch_prenorm": "patch_prenorm",
+    "window_size": "window_size",
+    "drop_path_rate": "drop_path_rate",
+}
+_BART_SHARED = (
+    "d_model dropout attention_dropout activation_dropout activation_function init_std scale_embedding "
+    "max_position_embeddings encoder_layers encoder_attention_heads encoder_ffn_dim encoder_layerdrop decoder_layers "
+    "decoder_attention_heads decoder_ffn_dim decoder_layerdrop"
+).split()
+_GEMMA = (
+    "attention_bias attention_dropout attn_logit_softcapping final_logit_softcapping head_dim hidden_activation "
+    "hidden_size initializer_range intermediate_size max_position_embeddings num_attention_heads num_hidden_layers "
+    "num_key_value_heads query_pre_attn_scalar rms_norm_eps rope_theta sliding_window vocab_size"
+).split()
+_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+
+
+class _Section:
+    """Take values out of one level of a research config, then refuse whatever is left."""
+
+    def __init__(self, values: Any, path: str) -> None:
+        if not isinstance(values, dict):
+            raise ValueError(f"config.json: {path or 'the file'} is {type(values).__name__}, not an object")
+        self.values, self.path = dict(values), path
+
+    def name(self, key: str) -> str:
+        return f"{self.path}.{key}" if self.path else key
+
+    def take(self, key: str, default: Any = ...) -> Any:
+        if key not in self.values and default is ...:
+            raise ValueError(f"config.json: {self.name(key)} is missing")
+        return self.values.pop(key, default)
+
+    def finish(self) -> None:
+        for key, only in _FIXED[self.path].items():
+            if (value := self.values.pop(key, only)) != only:
+                raise ValueError(f"config.json: {self.name(key)} is {value!r}; only {only!r} can be converted")
+        for key, value in self.values.items():
+            if key not in _NOISE:
+                raise ValueError(f"config.json: {self.name(key)} = {value!r} is unknown, so it cannot be converted")
+
+
+def translate_config(research: dict[str, Any]) -> FlorenzConfig:
+    """Translate a research `config.json` field by field.
+
+    Raises:
+        ValueError: a field is missing, unknown or has a value that has no counterpart; the message names it.
+    """
+    top = _Section(research, "")
+    text, vision = _Section(top.take("text_config"), "text_config"), _Section(top.take("vision_config"), "vision_config")
+
+    tower = {ours: vision.take(theirs) for theirs, ours in _VISION.items()}
+    for key, kind, field in (
+        ("image_pos_embed", "learned_abs_2d", "max_pos_embeddings"),
+        ("visual_temporal_embedding", "COSINE", "max_temporal_embeddings"),
+    ):
+        embedding = dict(vision.take(key))
+        if embedding.pop("type", None) != kind or set(embedding) != {field}:
+            raise ValueError(f"config.json: vision_config.{key} is not the {kind!r} embedding that can be converted")
+        tower["max_position_embeddings" if field.startswith("max_pos") else field] = embedding[field]
+    width = {part.take("projection_dim") for part in (top, vision)} | {text.values.get("d_model")}
+    if len(width) != 1:
+        raise ValueError(f"config.json: projection_dim and text_config.d_model differ: {sorted(map(str, width))}")
+    vision.finish()
+
+    shared = {key: text.take(key) for key in _BART_SHARED}
+    ids = {key: top.take(key) for key in _IDS}
+    encoder_ids = dict(zip(("bos_token_id", "pad_token_id", "eos_token_id"), (0, 1, 2), strict=True))
+    encoder_ids = {key: text.take(f"encoder_{key}", value) for key, value in encoder_ids.items()}
+    gemma = text.take("gemma_config", None)
+    vocab_sizes = {top.take("vocab_size", None), text.take("vocab_size")} - {None}
+    for part, path in ((text, "text_config"), (gemma and _Section(gemma, ""), "gemma_config")):
+        for key in _IDS if part else ():
+            if (value := part.values.get(key)) not in (None, ids[key]):
+                raise ValueError(f"config.json: {path}.{key} is {value!r}, but {key} is {ids[key]!r}")
+    for key in _IDS:
+        text.values.pop(key, None)
+    encoder_vocab = {top.take("encoder_vocab_size"), text.take("encoder_vocab_size")}
+    if len(encoder_vocab) != 1:
+        raise ValueError(f"config.json: two values of encoder_vocab_size: {sorted(encoder_vocab)}")
+    text.finish()
+    top.finish()
+
+    encoder = {**shared, **encoder_ids, "vocab_size": encoder_vocab.pop()}
+    if gemma is None:
+        decoder = {"model_type": "bart", **shared, "vocab_size": vocab_sizes.pop()}
+        if vocab_sizes:
+            raise ValueError("config.json: two values of vocab_size")
+    else:
+        section = _Section(gemma, "text_config.gemma_config")
+        for key in _IDS:
+            section.take(key, None)
+        if (source := section.take("encoder_hidden_size", encoder["d_model"])) != encoder["d_model"]:
+            raise ValueError(
+                f"config.json: text_config.gemma_config.encoder_hidden_size is {source!r}, "
+                f"but the encoder is {encoder['d_model']} wide"
+            )
+        decoder = {"model_type": "gemma2", **{key: section.take(key) for key in _GEMMA if key in section.values}}
+        section.finish()
+        if "rope_theta" in decoder:
+            decoder["rope_parameters"] = {"rope_type": "default", "rope_theta": decoder.pop("rope_theta")}
+    return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file; say in one sentence why it could not be read."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: give the folder of a checkpoint") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} could not be read: {error}") from None
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """List the safetensors files of a checkpoint, one or sharded.
+
+    Raises:
+        ValueError: there is none, a shard is missing, or the weights are pickled.
+    """
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        names = sorted(set(read_json(index).get("weight_map", {}).values()))
+        if not names or any(Path(name).name != name for name in names):
+            raise ValueError(f"{index} names no shard, or one outside its folder")
+    elif (folder / "model.safetensors").exists():
+        names = ["model.safetensors"]
+    elif pickled := sorted(path.name for ending in ("bin", "pt", "pth") for path in folder.glob(f"*.{ending}")):
+        raise ValueError(f"{folder} holds only pickled weights ({pickled[0]}), which can run code: use safetensors")
+    else:
+        raise ValueError(f"{folder} holds no model.safetensors")
+    for name in names:
+        if not (folder / name).is_file():
+            raise ValueError(f"{folder} lacks the shard {name}, which its index names")
+    return [folder / name for name in names]
+
+
+def iterate_tensors(files: Iterable[Path], decoder_kind: str) -> Iterable[tuple[str, str, torch.Tensor]]:
+    """Yield research name, our name and tensor, one at a time, already in our layout."""
+    for path in files:
+        try:
+            with safe_open(path, framework="pt") as file:
+                for name in file.keys():
+                    tensor, ours = file.get_tensor(name), florenz_name(name, decoder_kind)
+                    yield name, ours, tensor.T.contiguous() if ours in _TRANSPOSED else tensor
+        except (SafetensorError, OSError) as error:
+            raise ValueError(f"{path} could not be read as safetensors: {error}") from None
+
+
+def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGeneration:
+    """Load a checkpoint in the format of the research code (arXiv 2503.09443), strictly, in float32.
+
+    Args:
+        folder (`str` or `Path`): holds `config.json` and safetensors, one or sharded, with or without `lm_head`.
+
+    Returns:
+        The model in eval mode.
+
+    Raises:
+        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
+    """
+    folder = Path(folder)
+    config = translate_config(read_json(folder / "config.json"))
+    kind = config.text_config.model_type
+    files = weight_files(folder)
+    model = FlorenzForConditionalGeneration(config)
+    state = model.state_dict()
+    seen: dict[str, str] = {}
+    for name, ours, tensor in iterate_tensors(files, kind):
+        if ours not in state:
+            raise ValueError(f"the tensor {name} is unknown: this is not a checkpoint of the research code")
+        if ours in seen:
+            raise ValueError(f"the tensors {seen[ours]} and {name} are the same weight: one of them is too many")
+        if tensor.shape != state[ours].shape:
+            raise ValueError(
+                f"the tensor {name} has shape {list(tensor.shape)}, but the config asks for {list(state[ours].shape)}"
+            )
+        if ours in _TIED and _TIED[ours] in seen and not torch.equal(state[ours], tensor.to(state[ours].dtype)):
+            raise ValueError(f"the tensor {name} differs from the embedding it is tied to")
+        state[ours].copy_(tensor)
+        seen[ours] = name
+    # The head shares its memory with the embedding, so it need not be in the file.
+    if missing := sorted(set(state) - set(seen) - set(_TIED)):
+        raise ValueError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]}")
+    return model.eval()

@@ -1,0 +1,1 @@
+"""Data: images with captions and translations."""

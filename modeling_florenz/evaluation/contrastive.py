@@ -1,0 +1,51 @@
+"""Score given targets: how likely a model finds a text, for CoMMuTE-like contrasts and for ranking candidates."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import nn
+
+
+@torch.no_grad()
+def mean_log_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    """Average the log-probability of each row's real tokens, bos and eos counted, in float32.
+
+    Args:
+        logits (`(batch, length, vocabulary)`): the model's, soft-capped, on these labels.
+        labels (`(batch, length)`): target ids, -100 for padding.
+
+    Returns:
+        `(batch,)`, in nats a token.
+    """
+    losses = nn.functional.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
+    real = labels.ne(-100)
+    return -(losses * real).sum(-1) / real.sum(-1)
+
+
+@torch.no_grad()
+def perplexities(
+    model: Any,
+    processor: Any,
+    images: Sequence[Any],
+    sources: Sequence[str],
+    targets: Sequence[str],
+    language: str,
+    batch_size: int = 32,
+) -> list[float]:
+    """Give the perplexity of each target as the translation of its source beside its image (paper, CoMMuTE protocol)."""
+    values: list[float] = []
+    for start in range(0, len(sources), batch_size):
+        batch = slice(start, start + batch_size)
+        inputs = processor(
+            images=list(images[batch]),
+            text=list(sources[batch]),
+            task="translate",
+            language=language,
+            target=list(targets[batch]),
+            return_tensors="pt",
+        )
+        labels = inputs["labels"].to(model.device)
+        logits = model(**inputs.to(model.device)).logits
+        values += mean_log_probabilities(logits, labels).neg().exp().tolist()
+    return values

@@ -1,0 +1,594 @@
+"""Florenz (arXiv 2503.09443): image and prompt through Florence-2's tower and encoder, text from a BART or Gemma-2 decoder.
+
+Unusual here: image tokens stand in front of the prompt and need no placeholder; encoder and decoder have vocabularies
+of their own; the Gemma-2 layers carry a gated cross-attention whose query is the un-normalised residual stream; the
+logits of both decoder kinds are soft-capped.
+"""
+
+import copy
+from typing import Any
+
+import torch
+from torch import nn
+from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
+from transformers import initialization as init
+from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache, StaticCache
+from transformers.masking_utils import (
+    create_bidirectional_mask,
+    create_causal_mask,
+    create_sliding_window_causal_mask,
+)
+from transformers.modeling_outputs import (
+    BaseModelOutput,
+    BaseModelOutputWithPastAndCrossAttentions,
+    BaseModelOutputWithPooling,
+)
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, slice_logits_to_keep
+from transformers.models.bart.modeling_bart import BartDecoder, BartEncoder, shift_tokens_right
+from transformers.models.florence2.modeling_florence2 import (
+    Florence2MultiModalProjector,
+    Florence2Seq2SeqLMOutput,
+    Florence2Seq2SeqModelOutput,
+    Florence2VisionBackbone,
+    Florence2VisionPositionalEmbeddingCosine1D,
+)
+from transformers.models.gemma2.modeling_gemma2 import (
+    Gemma2Attention,
+    Gemma2DecoderLayer,
+    Gemma2RMSNorm,
+    Gemma2RotaryEmbedding,
+    eager_attention_forward,
+)
+from transformers.utils import can_return_tuple
+from transformers.utils.generic import merge_with_config_defaults
+from transformers.utils.output_capturing import OutputRecorder, capture_outputs
+
+from .configuration_florenz import FlorenzConfig
+
+
+class FlorenzGate(nn.Module):
+    """Scale a tensor by the tanh of one learned number, 0 at the start, so that a Gemma-2 decoder begins unchanged."""
+
+    # A module and not a bare parameter: adapters can only train and save modules.
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(1))
+
+    def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
+        return hidden_states * self.weight.tanh()
+
+
+class FlorenzCrossAttention(Gemma2Attention):
+    """Attend from decoder states to encoder states with Gemma-2's heads, scale and soft cap, without RoPE or window."""
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        self.is_causal = False
+        self.layer_type, self.sliding_window = None, None
+        width = config.num_key_value_heads * self.head_dim
+        self.k_proj = nn.Linear(config.cross_attention_hidden_size, width, bias=config.attention_bias)
+        self.v_proj = nn.Linear(config.cross_attention_hidden_size, width, bias=config.attention_bias)
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,  # (batch, length, width)
+        encoder_hidden_states: torch.Tensor,  # (batch, source, encoder width)
+        attention_mask: torch.Tensor | None = None,  # (batch, 1, length, source)
+        past_key_values: EncoderDecoderCache | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        def heads(states: torch.Tensor) -> torch.Tensor:
+            return states.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
+
+        query_states = heads(self.q_proj(hidden_states))
+        if past_key_values is not None and past_key_values.is_updated.get(self.layer_idx):
+            cached = past_key_values.cross_attention_cache.layers[self.layer_idx]
+            key_states, value_states = cached.keys, cached.values
+        else:
+            key_states = heads(self.k_proj(encoder_hidden_states))
+            value_states = heads(self.v_proj(encoder_hidden_states))
+            if past_key_values is not None:
+                key_states, value_states = past_key_values.cross_attention_cache.update(
+                    key_states, value_states, self.layer_idx
+                )
+                past_key_values.is_updated[self.layer_idx] = True
+
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        attn_output, attn_weights = attention(
+            self,
+            query_states,
+            key_states,
+            value_states,
+            attention_mask,
+            dropout=self.attention_dropout if self.training else 0.0,
+            scaling=self.scaling,
+            sliding_window=None,
+            softcap=self.attn_logit_softcapping,
+            **kwargs,
+        )
+        attn_output = attn_output.reshape(*hidden_states.shape[:-1], -1).contiguous()
+        return self.o_proj(attn_output), attn_weights
+
+
+class FlorenzDecoderLayer(Gemma2DecoderLayer):
+    """Run a Gemma-2 layer with a gated cross-attention block between self-attention and MLP."""
+
+    def __init__(self, config: Any, layer_idx: int) -> None:
+        super().__init__(config, layer_idx)
+        self.has_cross_attention = layer_idx % config.cross_attention_every_n_layers == 0
+        if self.has_cross_attention:
+            self.cross_attn = FlorenzCrossAttention(config, layer_idx)
+            self.post_cross_attn_layernorm = Gemma2RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+            self.cross_attn_gate = FlorenzGate()
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor,  # positional, so that gradient checkpointing sees what needs a gradient
+        position_embeddings: tuple[torch.Tensor, torch.Tensor],
+        attention_mask: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        **kwargs: Any,
+    ) -> torch.Tensor:
+        residual = hidden_states
+        hidden_states, _ = self.self_attn(
+            hidden_states=self.input_layernorm(hidden_states),
+            position_embeddings=position_embeddings,
+            attention_mask=attention_mask,
+            past_key_values=None if past_key_values is None else past_key_values.self_attention_cache,
+            **kwargs,
+        )
+        hidden_states = residual + self.post_attention_layernorm(hidden_states)
+
+        if self.has_cross_attention:
+            residual = hidden_states
+            # No norm in front: the released models were trained with the bare residual stream as query.
+            hidden_states, _ = self.cross_attn(
+                hidden_states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs
+            )
+            hidden_states = residual + self.cross_attn_gate(self.post_cross_attn_layernorm(hidden_states))
+
+        residual = hidden_states
+        hidden_states = self.mlp(self.pre_feedforward_layernorm(hidden_states))
+        return residual + self.post_feedforward_layernorm(hidden_states)
+
+
+class FlorenzPreTrainedModel(PreTrainedModel):
+    """Hold what every Florenz class shares: flags for transformers and the start of new weights."""
+
+    config: FlorenzConfig
+    config_class = FlorenzConfig
+    base_model_prefix = "model"
+    input_modalities = ("image", "text")
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["FlorenzDecoderLayer", "BartEncoderLayer", "BartDecoderLayer", "Florence2VisionBlock"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_flash_attn = True
+    _supports_sdpa = True
+    _supports_flex_attn = True
+    _supports_attention_backend = True
+    _can_compile_fullgraph = True
+
+    @torch.no_grad()
+    def _init_weights(self, module: nn.Module) -> None:
+        super()._init_weights(module)
+        # Everything that `from_pretrained` would otherwise leave as whatever lay in memory.
+        if isinstance(module, Gemma2RMSNorm | FlorenzGate):
+            init.zeros_(module.weight)
+        elif isinstance(module, Florence2VisionPositionalEmbeddingCosine1D):
+            sine, cosine = module.get_sinusoid_embeddings(module.max_seq_len, module.embed_dim)
+            init.copy_(module.pos_idx_to_embed, torch.stack((sine, cosine), dim=-1).flatten(1))
+
+
+class FlorenzDecoder(FlorenzPreTrainedModel):
+    """Run the Gemma-2 decoder with cross-attention to the encoder states."""
+
+    input_modalities = ("text",)
+    _can_record_outputs = {
+        "hidden_states": FlorenzDecoderLayer,
+        "attentions": OutputRecorder(Gemma2Attention, index=1, layer_name="self_attn"),
+        "cross_attentions": OutputRecorder(FlorenzCrossAttention, index=1),
+    }
+
+    def __init__(self, config: Any) -> None:
+        # sdpa has no soft cap; without a cap it is exact.
+        self._supports_sdpa = config.attn_logit_softcapping is None
+        super().__init__(config)
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size, config.pad_token_id)
+        self.layers = nn.ModuleList(FlorenzDecoderLayer(config, index) for index in range(config.num_hidden_layers))
+        self.norm = Gemma2RMSNorm(config.hidden_size, eps=config.rms_norm_eps)
+        self.rotary_emb = Gemma2RotaryEmbedding(config)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    @merge_with_config_defaults
+    @capture_outputs
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | dict[str, torch.Tensor] | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        past_key_values: EncoderDecoderCache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        position_ids: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("the decoder needs either decoder_input_ids or decoder_inputs_embeds, not both or neither")
+        if encoder_hidden_states is None:
+            raise ValueError("the decoder needs encoder_hidden_states: it reads image and prompt from nowhere else")
+        if inputs_embeds is None:
+            inputs_embeds = self.embed_tokens(input_ids)
+        if use_cache and past_key_values is None:
+            # The cross side gets no config: the decoder's sliding window must never cut the encoder states.
+            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache())
+        self_attention_cache = None if past_key_values is None else past_key_values.self_attention_cache
+        if position_ids is None:
+            seen = 0 if past_key_values is None else past_key_values.get_seq_length()
+            position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen).unsqueeze(0)
+
+        # With a static cache `generate` hands over finished masks, by kind of layer.
+        if not isinstance(masks := attention_mask, dict):
+            arguments = {
+                "config": self.config,
+                "inputs_embeds": inputs_embeds,
+                "attention_mask": attention_mask,
+                "past_key_values": self_attention_cache,
+                "position_ids": position_ids,
+            }
+            masks = {
+                "full_attention": create_causal_mask(**arguments),
+                "sliding_attention": create_sliding_window_causal_mask(**arguments),
+            }
+        encoder_attention_mask = create_bidirectional_mask(
+            config=self.config,
+            inputs_embeds=inputs_embeds,
+            attention_mask=encoder_attention_mask,
+            encoder_hidden_states=encoder_hidden_states,
+        )
+
+        # Gemma scales its embeddings; here and not in the table, so that decoder_inputs_embeds are scaled alike.
+        hidden_states = inputs_embeds * torch.tensor(self.config.hidden_size**0.5, dtype=inputs_embeds.dtype)
+        position_embeddings = self.rotary_emb(hidden_states, position_ids)
+        for layer, layer_type in zip(self.layers, self.config.layer_types, strict=True):
+            hidden_states = layer(
+                hidden_states,
+                encoder_hidden_states,
+                position_embeddings,
+                masks[layer_type],
+                encoder_attention_mask=encoder_attention_mask,
+                past_key_values=past_key_values,
+                **kwargs,
+            )
+        return BaseModelOutputWithPastAndCrossAttentions(
+            last_hidden_state=self.norm(hidden_states), past_key_values=past_key_values
+        )
+
+
+class FlorenzModel(FlorenzPreTrainedModel):
+    """Join tower, projector, encoder and decoder; give decoder states without a head.
+
+    Raises:
+        ValueError: an image size, a length or a combination of inputs does not fit; the message says which does.
+    """
+
+    def __init__(self, config: FlorenzConfig) -> None:
+        super().__init__(config)
+        self.vision_tower = Florence2VisionBackbone(config.vision_config)
+        self.multi_modal_projector = Florence2MultiModalProjector(config)
+        self.encoder = BartEncoder(config.encoder_config)
+        decoder_class = BartDecoder if config.text_config.model_type == "bart" else FlorenzDecoder
+        self.decoder = decoder_class(config.text_config)
+        self.post_init()
+
+    # transformers, peft and FSDP take this table for the partner of the tied head, which is the decoder's.
+    def get_input_embeddings(self) -> nn.Module:
+        return self.decoder.embed_tokens
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.decoder.embed_tokens = value
+
+    def get_image_features(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """Encode images; `pooler_output` holds the tokens the encoder reads.
+
+        Args:
+            pixel_values (`torch.Tensor` of shape `(batch, 3, size, size)`): images as the processor makes them.
+
+        Returns:
+            `BaseModelOutputWithPooling` with `pooler_output` of shape `(batch, 1 + grid * grid, d_model)`, the global
+            token first, then the grid row by row.
+        """
+        if pixel_values.ndim != 4 or pixel_values.shape[2] != pixel_values.shape[3]:
+            raise ValueError(
+                f"pixel_values have shape {tuple(pixel_values.shape)}: use square images, (batch, 3, size, size)"
+            )
+        self.config.num_image_tokens(pixel_values.shape[-1])
+        outputs = self.vision_tower(pixel_values, **kwargs)
+        outputs.pooler_output = self.multi_modal_projector(outputs.last_hidden_state)
+        return outputs
+
+    def merge_inputs(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Put the image tokens in front of the prompt.
+
+        Returns:
+            embeddings `(batch, image + prompt, d_model)`, their mask `(batch, image + prompt)`, the image tokens.
+        """
+        if input_ids is not None and inputs_embeds is not None:
+            raise ValueError("input_ids and inputs_embeds were both given: pass one of them")
+        if input_ids is not None:
+            inputs_embeds = self.encoder.embed_tokens(input_ids)
+            if attention_mask is None:
+                attention_mask = input_ids.ne(self.config.encoder_config.pad_token_id).long()
+        elif inputs_embeds is not None and attention_mask is None:
+            attention_mask = torch.ones(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
+        image_features = None
+        if pixel_values is not None:
+            image_features = self.get_image_features(pixel_values).pooler_output
+            ones = torch.ones(image_features.shape[:2], dtype=torch.long, device=image_features.device)
+            if inputs_embeds is None:
+                inputs_embeds, attention_mask = image_features, ones
+            elif image_features.shape[0] != inputs_embeds.shape[0]:
+                raise ValueError(
+                    f"{image_features.shape[0]} images came with {inputs_embeds.shape[0]} prompts: give as many of each"
+                )
+            else:
+                image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
+                inputs_embeds = torch.cat((image_features, inputs_embeds), dim=1)
+                ones = ones.to(attention_mask.device, attention_mask.dtype)
+                attention_mask = torch.cat((ones, attention_mask), dim=1)
+        if inputs_embeds is None or inputs_embeds.shape[1] == 0:
+            raise ValueError("there is nothing to encode: give pixel_values, input_ids or both")
+        limit = self.config.encoder_config.max_position_embeddings
+        if inputs_embeds.shape[1] > limit:
+            raise ValueError(
+                f"image and prompt together have {inputs_embeds.shape[1]} tokens: the encoder takes {limit} at most"
+            )
+        return inputs_embeds, attention_mask, image_features
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        use_cache: bool | None = None,
+        **kwargs: Any,
+    ) -> Florence2Seq2SeqModelOutput:
+        image_features = None
+        if encoder_outputs is None:
+            inputs_embeds, attention_mask, image_features = self.merge_inputs(
+                input_ids, pixel_values, attention_mask, inputs_embeds
+            )
+            encoder_outputs = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
+        elif not isinstance(encoder_outputs, BaseModelOutput):
+            encoder_outputs = BaseModelOutput(*encoder_outputs)
+        encoder_hidden_states = encoder_outputs.last_hidden_state
+        if attention_mask is not None and attention_mask.shape[1] < encoder_hidden_states.shape[1]:
+            # A mask of the prompt alone beside finished encoder states: the image tokens before it are never padding.
+            missing = encoder_hidden_states.shape[1] - attention_mask.shape[1]
+            attention_mask = nn.functional.pad(attention_mask, (missing, 0), value=1)
+
+        decoder_outputs = self.decoder(
+            input_ids=decoder_input_ids,
+            attention_mask=decoder_attention_mask,
+            encoder_hidden_states=encoder_hidden_states,
+            encoder_attention_mask=attention_mask,
+            past_key_values=past_key_values,
+            inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        return Florence2Seq2SeqModelOutput(
+            last_hidden_state=decoder_outputs.last_hidden_state,
+            past_key_values=decoder_outputs.past_key_values,
+            decoder_hidden_states=decoder_outputs.hidden_states,
+            decoder_attentions=decoder_outputs.attentions,
+            cross_attentions=decoder_outputs.cross_attentions,
+            encoder_last_hidden_state=encoder_hidden_states,
+            encoder_hidden_states=encoder_outputs.hidden_states,
+            encoder_attentions=encoder_outputs.attentions,
+            image_hidden_states=image_features,
+        )
+
+
+class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
+    """Caption and translate with Florenz: the model with its tied, soft-capped head and `generate`.
+
+    Example:
+
+    ```python
+    >>> from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
+
+    >>> model = FlorenzForConditionalGeneration(FlorenzConfig.from_size("0.4b"))  # doctest: +SKIP
+    ```
+    """
+
+    _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+
+    def __init__(self, config: FlorenzConfig) -> None:
+        super().__init__(config)
+        self.model = FlorenzModel(config)
+        decoder = config.text_config
+        self.lm_head = nn.Linear(decoder.hidden_size, decoder.vocab_size, bias=False)
+        # Labels are compared where they stand: they are shifted once, into the decoder's input, and not in the loss.
+        self.loss_type = "ForMaskedLM"
+        # Only ids: everything else about decoding belongs into a checkpoint's generation_config.json.
+        self.generation_config = GenerationConfig(
+            decoder_start_token_id=config.decoder_start_token_id,
+            bos_token_id=config.bos_token_id,
+            eos_token_id=config.eos_token_id,
+            pad_token_id=config.pad_token_id,
+        )
+        self.post_init()
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.model.get_input_embeddings()
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.model.set_input_embeddings(value)
+
+    def get_image_features(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
+        """Encode images; see `FlorenzModel.get_image_features`."""
+        return self.model.get_image_features(pixel_values, **kwargs)
+
+    def prepare_decoder_input_ids_from_labels(self, labels: torch.LongTensor) -> torch.LongTensor:
+        """Shift labels one to the right behind the start id, with pads in place of -100. Shape `(batch, length)`."""
+        return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
+
+    @can_return_tuple
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        decoder_input_ids: torch.LongTensor | None = None,
+        decoder_attention_mask: torch.Tensor | None = None,
+        encoder_outputs: BaseModelOutput | tuple | None = None,
+        past_key_values: Cache | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        decoder_inputs_embeds: torch.Tensor | None = None,
+        labels: torch.LongTensor | None = None,
+        use_cache: bool | None = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        num_items_in_batch: torch.Tensor | int | None = None,
+        **kwargs: Any,
+    ) -> Florence2Seq2SeqLMOutput:
+        """Predict the decoder's next tokens, with a loss if `labels` are given.
+
+        Args:
+            input_ids (`(batch, prompt)`): prompt in the encoder's vocabulary; pads are masked if there is no mask.
+            pixel_values (`(batch, 3, size, size)`): square images, a multiple of 32 px. Either input may be left out.
+            attention_mask (`(batch, prompt)`): 1 for prompt tokens to read. Image tokens need no entry.
+            labels (`(batch, length)`): target ids, -100 where nothing is asked. Not shifted.
+            num_items_in_batch: number of target tokens over all accumulated batches; the loss is their sum over it.
+
+        Raises:
+            ValueError: inputs that do not fit; see `FlorenzModel`.
+        """
+        if labels is not None:
+            use_cache = False
+            if decoder_input_ids is None and decoder_inputs_embeds is None:
+                decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
+        if decoder_input_ids is None and decoder_inputs_embeds is None:
+            raise ValueError("the decoder has no input: give labels, decoder_input_ids or decoder_inputs_embeds")
+        outputs = self.model(
+            input_ids=input_ids,
+            pixel_values=pixel_values,
+            attention_mask=attention_mask,
+            decoder_input_ids=decoder_input_ids,
+            decoder_attention_mask=decoder_attention_mask,
+            encoder_outputs=encoder_outputs,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            decoder_inputs_embeds=decoder_inputs_embeds,
+            use_cache=use_cache,
+            **kwargs,
+        )
+        logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
+        cap = self.config.text_config.final_logit_softcapping
+        if cap is not None:
+            logits = torch.tanh(logits / cap) * cap
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(
+                logits, labels, self.config.text_config.vocab_size, num_items_in_batch=num_items_in_batch
+            )
+        return Florence2Seq2SeqLMOutput(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            decoder_hidden_states=outputs.decoder_hidden_states,
+            decoder_attentions=outputs.decoder_attentions,
+            cross_attentions=outputs.cross_attentions,
+            encoder_last_hidden_state=outputs.encoder_last_hidden_state,
+            encoder_hidden_states=outputs.encoder_hidden_states,
+            encoder_attentions=outputs.encoder_attentions,
+            image_hidden_states=outputs.image_hidden_states,
+        )
+
+    def _maybe_initialize_input_ids_for_generation(
+        self, inputs: torch.Tensor | None, bos_token_id: torch.Tensor | None, model_kwargs: dict[str, Any]
+    ) -> torch.Tensor:
+        # An image alone is a whole input. The inherited method would prompt the encoder with the decoder's bos id.
+        pixel_values = model_kwargs.get("pixel_values")
+        if inputs is None and pixel_values is not None and model_kwargs.get("encoder_outputs") is None:
+            return torch.empty((pixel_values.shape[0], 0), dtype=torch.long, device=pixel_values.device)
+        return super()._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
+
+    def _maybe_prepare_encoder_kwargs_for_generation(
+        self,
+        inputs_tensor: torch.Tensor,
+        model_kwargs: dict[str, Any],
+        model_input_name: str | None,
+        generation_config: GenerationConfig,
+    ) -> dict[str, Any]:
+        if model_kwargs.get("encoder_outputs") is None:
+            # The inherited method hands pixel_values to the text encoder, which swallows them without a word.
+            prompt = "inputs_embeds" if model_input_name == "inputs_embeds" else "input_ids"
+            inputs_embeds, attention_mask, _ = self.model.merge_inputs(
+                pixel_values=model_kwargs.pop("pixel_values", None),
+                attention_mask=model_kwargs.pop("attention_mask", None),
+                **{prompt: inputs_tensor},
+            )
+            model_kwargs.pop("inputs_embeds", None)
+            model_kwargs["attention_mask"] = attention_mask
+            model_kwargs["encoder_outputs"] = self.model.encoder(
+                inputs_embeds=inputs_embeds,
+                attention_mask=attention_mask,
+                output_attentions=generation_config.output_attentions,
+                output_hidden_states=generation_config.output_hidden_states,
+                return_dict=True,
+            )
+        mask = model_kwargs.get("decoder_attention_mask")
+        if mask is not None and self.config.text_config.model_type == "bart" and not mask[:, 0].all():
+            raise ValueError(
+                "decoder prefixes of different lengths came in one batch: a BART decoder counts positions from the "
+                "left, so give each length a batch of its own"
+            )
+        return model_kwargs
+
+    def _prepare_cache_for_generation(
+        self,
+        generation_config: GenerationConfig,
+        model_kwargs: dict[str, Any],
+        generation_mode: Any,
+        batch_size: int,
+        max_cache_length: int,
+    ) -> None:
+        given = model_kwargs.get("past_key_values")
+        super()._prepare_cache_for_generation(
+            generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
+        )
+        cache = model_kwargs.get("past_key_values")
+        if given is not None or cache is None:
+            return
+        # The inherited cross-attention cache takes over the decoder's sliding window and would cut the encoder states.
+        if isinstance(cache.cross_attention_cache, StaticCache):
+            config = copy.deepcopy(self.config.text_config)
+            config.layer_types = ["full_attention"] * config.num_hidden_layers
+            config.sliding_window = None
+            length = model_kwargs["encoder_outputs"].last_hidden_state.shape[1]
+            cache.cross_attention_cache = StaticCache(config=config, max_cache_len=length)
+        else:
+            cache.cross_attention_cache = DynamicCache()
+
+
+for _auto_class in ("AutoModel", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM"):
+    FlorenzForConditionalGeneration.register_for_auto_class(_auto_class)
+
+__all__ = ["FlorenzForConditionalGeneration", "FlorenzModel", "FlorenzPreTrainedModel"]
