@@ -194,7 +194,9 @@ class FlorenzConfig(PreTrainedConfig):
             )
         for name in ("final_logit_softcapping", "attn_logit_softcapping"):
             cap = getattr(decoder, name, None)
-            if cap is not None and (isinstance(cap, bool) or not isinstance(cap, int | float) or not 0 < cap < math.inf):
+            if cap is not None and (
+                isinstance(cap, bool) or not isinstance(cap, int | float) or not 0 < cap < math.inf
+            ):
                 raise ValueError(f"text_config.{name} is {cap!r}: it must be a positive number, or None for no cap")
         for name in ("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"):
             token = getattr(self, name)

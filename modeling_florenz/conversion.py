@@ -58,17 +58,17 @@ def florenz_name(name: str, decoder_kind: str) -> str:
 # What a research config may hold without meaning anything for the model: defaults of an older transformers, settings
 # of generation (kept in generation_config.json), notes on origin.
 _NOISE = set(
-    """_attn_implementation_autoset _name_or_path add_cross_attention architectures auto_map bad_words_ids
-    begin_suppress_tokens chunk_size_feed_forward cross_attention_hidden_size diversity_penalty do_sample early_stopping
-    encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task forced_bos_token_id
+    """
+    _attn_implementation_autoset _name_or_path add_cross_attention architectures auto_map bad_words_ids
+    begin_suppress_tokens chunk_size_feed_forward cross_attention_hidden_size diversity_penalty do_sample
+    early_stopping encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task forced_bos_token_id
     forced_eos_token_id id2label label2id is_decoder length_penalty max_length min_length model_type num_beam_groups
     num_beams num_return_sequences no_repeat_ngram_size output_attentions output_hidden_states output_scores prefix
     problem_type pruned_heads remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
     suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype dtype
     torchscript transformers_version typical_p use_bfloat16 use_cache cache_implementation gradient_checkpointing
     classifier_dropout classif_dropout use_encoder_tokenizer is_encoder_decoder enable_checkpoint hidden_act
-    attn_implementation _attn_implementation ignore_index num_hidden_layers num_labels _commit_hash
-    torch_dtype""".split()
+    attn_implementation _attn_implementation ignore_index num_hidden_layers num_labels _commit_hash""".split()
 )
 # Values the port has only one meaning for: any other stops.
 _FIXED: dict[str, dict[str, Any]] = {
@@ -146,6 +146,14 @@ class _Section:
                 raise ValueError(f"config.json: {self.name(key)} = {value!r} is unknown, so it cannot be converted")
 
 
+def _agreed(name: str, *values: Any) -> Any:
+    """Give the one value that several places name; those that leave it out do not count."""
+    given = {value for value in values if value is not None}
+    if len(given) != 1:
+        raise ValueError(f"config.json: {name} must have one value, but the places that name it say {sorted(given)}")
+    return given.pop()
+
+
 def translate_config(research: dict[str, Any]) -> FlorenzConfig:
     """Translate a research `config.json` field by field.
 
@@ -153,7 +161,10 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
         ValueError: a field is missing, unknown or has a value that has no counterpart; the message names it.
     """
     top = _Section(research, "")
-    text, vision = _Section(top.take("text_config"), "text_config"), _Section(top.take("vision_config"), "vision_config")
+    text, vision = (
+        _Section(top.take("text_config"), "text_config"),
+        _Section(top.take("vision_config"), "vision_config"),
+    )
 
     tower = {ours: vision.take(theirs) for theirs, ours in _VISION.items()}
     for key, kind, field in (
@@ -164,45 +175,32 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
         if embedding.pop("type", None) != kind or set(embedding) != {field}:
             raise ValueError(f"config.json: vision_config.{key} is not the {kind!r} embedding that can be converted")
         tower["max_position_embeddings" if field.startswith("max_pos") else field] = embedding[field]
-    width = {part.take("projection_dim") for part in (top, vision)} | {text.values.get("d_model")}
-    if len(width) != 1:
-        raise ValueError(f"config.json: projection_dim and text_config.d_model differ: {sorted(map(str, width))}")
+    shared = {key: text.take(key) for key in _BART_SHARED}
+    _agreed("projection_dim", top.take("projection_dim"), vision.take("projection_dim"), shared["d_model"])
     vision.finish()
 
-    shared = {key: text.take(key) for key in _BART_SHARED}
     ids = {key: top.take(key) for key in _IDS}
     encoder_ids = dict(zip(("bos_token_id", "pad_token_id", "eos_token_id"), (0, 1, 2), strict=True))
     encoder_ids = {key: text.take(f"encoder_{key}", value) for key, value in encoder_ids.items()}
-    gemma = text.take("gemma_config", None)
-    vocab_sizes = {top.take("vocab_size", None), text.take("vocab_size")} - {None}
-    for part, path in ((text, "text_config"), (gemma and _Section(gemma, ""), "gemma_config")):
-        for key in _IDS if part else ():
-            if (value := part.values.get(key)) not in (None, ids[key]):
-                raise ValueError(f"config.json: {path}.{key} is {value!r}, but {key} is {ids[key]!r}")
-    for key in _IDS:
-        text.values.pop(key, None)
-    encoder_vocab = {top.take("encoder_vocab_size"), text.take("encoder_vocab_size")}
-    if len(encoder_vocab) != 1:
-        raise ValueError(f"config.json: two values of encoder_vocab_size: {sorted(encoder_vocab)}")
+    values = text.take("gemma_config", None)
+    gemma = None if values is None else _Section(values, "text_config.gemma_config")
+    for section in filter(None, (text, gemma)):
+        for key in _IDS:
+            if (value := section.take(key, None)) not in (None, ids[key]):
+                raise ValueError(f"config.json: {section.name(key)} is {value!r}, but {key} is {ids[key]!r}")
+    vocab_size = _agreed("vocab_size", top.take("vocab_size", None), text.take("vocab_size"))
+    encoder_vocab_size = _agreed("encoder_vocab_size", top.take("encoder_vocab_size"), text.take("encoder_vocab_size"))
     text.finish()
     top.finish()
 
-    encoder = {**shared, **encoder_ids, "vocab_size": encoder_vocab.pop()}
+    encoder = {**shared, **encoder_ids, "vocab_size": encoder_vocab_size}
     if gemma is None:
-        decoder = {"model_type": "bart", **shared, "vocab_size": vocab_sizes.pop()}
-        if vocab_sizes:
-            raise ValueError("config.json: two values of vocab_size")
+        decoder = {"model_type": "bart", **shared, "vocab_size": vocab_size}
     else:
-        section = _Section(gemma, "text_config.gemma_config")
-        for key in _IDS:
-            section.take(key, None)
-        if (source := section.take("encoder_hidden_size", encoder["d_model"])) != encoder["d_model"]:
-            raise ValueError(
-                f"config.json: text_config.gemma_config.encoder_hidden_size is {source!r}, "
-                f"but the encoder is {encoder['d_model']} wide"
-            )
-        decoder = {"model_type": "gemma2", **{key: section.take(key) for key in _GEMMA if key in section.values}}
-        section.finish()
+        _agreed("gemma_config.encoder_hidden_size", gemma.take("encoder_hidden_size", None), encoder["d_model"])
+        decoder = {"model_type": "gemma2", **{key: gemma.take(key) for key in _GEMMA if key in gemma.values}}
+        gemma.finish()
+        _agreed("gemma_config.vocab_size", decoder.get("vocab_size"), vocab_size)
         if "rope_theta" in decoder:
             decoder["rope_parameters"] = {"rope_type": "default", "rope_theta": decoder.pop("rope_theta")}
     return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
@@ -246,7 +244,7 @@ def iterate_tensors(files: Iterable[Path], decoder_kind: str) -> Iterable[tuple[
     for path in files:
         try:
             with safe_open(path, framework="pt") as file:
-                for name in file.keys():
+                for name in file.keys():  # noqa: SIM118  (a safetensors file, not a dict)
                     tensor, ours = file.get_tensor(name), florenz_name(name, decoder_kind)
                     yield name, ours, tensor.T.contiguous() if ours in _TRANSPOSED else tensor
         except (SafetensorError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Florenz (arXiv 2503.09443): image and prompt through Florence-2's tower and encoder, text from a BART or Gemma-2 decoder.
+"""Florenz (arXiv 2503.09443): Florence-2 reads image and prompt, a BART or Gemma-2 decoder writes the text.
 
 Unusual here: image tokens stand in front of the prompt and need no placeholder; encoder and decoder have vocabularies
 of their own; the Gemma-2 layers carry a gated cross-attention whose query is the un-normalised residual stream; the
@@ -59,7 +59,7 @@ class FlorenzGate(nn.Module):
 
 
 class FlorenzCrossAttention(Gemma2Attention):
-    """Attend from decoder states to encoder states with Gemma-2's heads, scale and soft cap, without RoPE or window."""
+    """Attend from decoder to encoder states with Gemma-2's heads, scale and soft cap, without RoPE or window."""
 
     def __init__(self, config: Any, layer_idx: int) -> None:
         super().__init__(config, layer_idx)
@@ -217,7 +217,9 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
         **kwargs: Any,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
         if (input_ids is None) == (inputs_embeds is None):
-            raise ValueError("the decoder needs either decoder_input_ids or decoder_inputs_embeds, not both or neither")
+            raise ValueError(
+                "the decoder needs either decoder_input_ids or decoder_inputs_embeds, not both or neither"
+            )
         if encoder_hidden_states is None:
             raise ValueError("the decoder needs encoder_hidden_states: it reads image and prompt from nowhere else")
         if inputs_embeds is None:
@@ -338,7 +340,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
                 inputs_embeds, attention_mask = image_features, ones
             elif image_features.shape[0] != inputs_embeds.shape[0]:
                 raise ValueError(
-                    f"{image_features.shape[0]} images came with {inputs_embeds.shape[0]} prompts: give as many of each"
+                    f"{image_features.shape[0]} images came with {inputs_embeds.shape[0]} prompts: give one each"
                 )
             else:
                 image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)

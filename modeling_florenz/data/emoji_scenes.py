@@ -1,13 +1,13 @@
 """Emoji scenes: a small world of images with captions and translations, drawn and worded on demand.
 
-A scene is one to three things before a plain background, left to right. Its texts only list names, so that no language
-needs inflection. Everything is a function of the split, the index and the seed: nothing is stored, and every process
-sees the same examples.
+A scene is one to three things before a plain background. Its texts only list names, so that no language needs
+inflection. All is a function of split, index and seed: nothing is stored, and every process sees the same examples.
 """
 
 import hashlib
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 from PIL import Image
+
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
 TASKS = ("caption", "detailed_caption", "translate")
@@ -44,18 +45,8 @@ _PLACES = {  # background, left, middle, right
     "it": ("Sfondo", "Sinistra", "Centro", "Destra"),
 }
 _POSITIONS = {1: (2,), 2: (1, 3), 3: (1, 2, 3)}  # number of nouns -> indices into _PLACES
-_COLOURS = {  # name -> RGB; the names by language are below, in the same order
-    "red": (205, 60, 55),
-    "blue": (60, 105, 205),
-    "green": (75, 160, 75),
-    "yellow": (238, 208, 70),
-    "purple": (145, 80, 180),
-    "brown": (120, 80, 45),
-    "grey": (140, 140, 140),
-    "white": (240, 240, 240),
-}
-_COLOUR_NAMES = {
-    "en": tuple(_COLOURS),
+_COLOURS = {  # in the order of _RGB
+    "en": ("red", "blue", "green", "yellow", "purple", "brown", "grey", "white"),
     "de": ("rot", "blau", "grün", "gelb", "lila", "braun", "grau", "weiß"),
     "fr": ("rouge", "bleu", "vert", "jaune", "violet", "marron", "gris", "blanc"),
     "es": ("rojo", "azul", "verde", "amarillo", "morado", "marrón", "gris", "blanco"),
@@ -63,14 +54,15 @@ _COLOUR_NAMES = {
     "zh": ("红色", "蓝色", "绿色", "黄色", "紫色", "棕色", "灰色", "白色"),
     "it": ("rosso", "blu", "verde", "giallo", "viola", "marrone", "grigio", "bianco"),
 }
+_RGB = tuple(map(bytes.fromhex, ("cd3c37", "3c69cd", "4ba04b", "eed046", "9150b4", "78502d", "8c8c8c", "f0f0f0")))
 _DATA = Path(__file__).parent / "emoji"
 _COLUMNS = 24  # sprites in a row of the atlas
 _HELD_OUT = 0.08  # share of the pairs of nouns that never meet in a training scene
 
 
-def _check(what: str, value: object, valid: object) -> None:
-    if value not in valid:  # type: ignore[operator]
-        raise ValueError(f"{what} must be one of {', '.join(map(str, valid))}, not {value!r}.")  # type: ignore[call-overload]
+def _check(what: str, value: object, valid: Sequence[object]) -> None:
+    if value not in valid:
+        raise ValueError(f"{what} must be one of {', '.join(map(str, valid))}, not {value!r}.")
 
 
 def _check_pair(task: str, language: str) -> None:
@@ -113,13 +105,13 @@ class Coverage:
 
     def __post_init__(self) -> None:
         if not self.pairs:
-            raise ValueError("pairs must hold at least one (task, language) pair, not ().")
+            raise ValueError(f"pairs must hold at least one (task, language) pair, not {self.pairs!r}.")
         for task, language in self.pairs:
             _check_pair(task, language)
         _check_grounding(self.grounding)
 
     def draw(self, rng: random.Random) -> tuple[str, str]:
-        """Draw a pair: translating into a language and captioning in one each have an equal share."""
+        """Draw a pair: each language has an equal share as a language to caption in and as one to translate into."""
         groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
         for task, language in self.pairs:
             groups.setdefault((task == "translate", language), []).append((task, language))
@@ -127,19 +119,18 @@ class Coverage:
 
 
 class EmojiWorld:
-    """Draw and word scenes over a vocabulary of nouns, square images of `image_size` pixels."""
+    """Draw and word scenes over a vocabulary of nouns, as square images of `image_size` pixels."""
 
     def __init__(self, vocabulary: Literal["core", "all"] = "core", image_size: int = 96) -> None:
         _check("vocabulary", vocabulary, ("core", "all"))
-        if not isinstance(image_size, int) or image_size < 16:
-            raise ValueError(f"image_size must be a whole number of pixels from 16, not {image_size!r}.")
+        if image_size < 16:
+            raise ValueError(f"image_size must be at least 16 pixels, not {image_size!r}.")
         nouns = [Noun(**noun) for noun in json.loads((_DATA / "nouns.json").read_text(encoding="utf-8"))]
-        # Core nouns come first in the data, so an index means the same in both vocabularies.
+        # Core nouns come first in the data, so that an index means the same in both vocabularies.
         self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
         self.image_size = image_size
         with Image.open(_DATA / "atlas.webp") as atlas:
             self._atlas = atlas.convert("RGBA")
-        self._cell = self._atlas.width // _COLUMNS
         self._sprites: dict[tuple[int, int], Image.Image] = {}
         grid = np.linspace(-1.0, 1.0, image_size, dtype=np.float32)
         # Cosine waves: a random sum of them is a gradient with soft noise.
@@ -164,26 +155,26 @@ class EmojiWorld:
         nouns = rng.sample(range(len(self.nouns)), number)
         while self._shows_held_out(nouns) != (split == "test"):
             nouns = rng.sample(range(len(self.nouns)), number)
-        return Scene(tuple(nouns), rng.choice(list(_COLOURS)), rng.getrandbits(32))
+        return Scene(tuple(nouns), rng.choice(_COLOURS["en"]), rng.getrandbits(32))
 
     def from_emoji(self, emoji: list[str], background: str = "white", seed: int = 0) -> Scene:
         """Return the scene that shows one to three emoji, left to right."""
         _check("number of emoji", len(emoji), tuple(_POSITIONS))
-        _check("background", background, tuple(_COLOURS))
+        _check("background", background, _COLOURS["en"])
         known = {noun.emoji.replace("\ufe0f", ""): index for index, noun in enumerate(self.nouns)}
         for symbol in emoji:
             if symbol.replace("\ufe0f", "") not in known:
-                raise ValueError(f"emoji must be among the {len(known)} of the vocabulary, not {symbol!r}.")
+                raise ValueError(f"emoji must be among the vocabulary, {' '.join(known)}, not {symbol!r}.")
         return Scene(tuple(known[symbol.replace("\ufe0f", "")] for symbol in emoji), background, seed)
 
     def render(self, scene: Scene) -> Image.Image:
         """Draw a scene as an RGB image."""
-        _check("background", scene.background, tuple(_COLOURS))
         rng = random.Random(f"render/{scene.seed}")
-        amplitudes = np.array([[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)])
-        shade = self._waves @ amplitudes.astype(np.float32) @ self._waves.T
-        colour = np.array([channel + rng.uniform(-12, 12) for channel in _COLOURS[scene.background]], np.float32)
-        image = Image.fromarray(np.clip(shade[:, :, None] + colour, 0, 255).astype(np.uint8))
+        waves = [[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)]
+        shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
+        colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
+        pixels = shade[:, :, None] + np.array(colour, np.float32)
+        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
         smallest, largest = (0.29, 0.37) if len(scene.nouns) == 3 else (0.36, 0.5)
         shares = [rng.uniform(smallest, largest) for _ in scene.nouns]
@@ -198,11 +189,11 @@ class EmojiWorld:
 
     def caption(self, scene: Scene, language: str) -> str:
         """Name the things of a scene in a language."""
-        return self._text(scene, "caption", language, self._names(scene, language))
+        return _caption(self._names(scene, language), language)
 
     def detailed_caption(self, scene: Scene, language: str) -> str:
         """Name the background and, place by place, the things of a scene in a language."""
-        return self._text(scene, "detailed_caption", language, self._names(scene, language))
+        return _detailed_caption(scene.background, self._names(scene, language), language)
 
     def source(
         self, scene: Scene, rng: random.Random, grounding: float, style: Literal["caption", "detailed_caption"]
@@ -217,27 +208,18 @@ class EmojiWorld:
         for position, noun in enumerate(scene.nouns):
             if rng.random() < grounding:
                 words[position] = rng.choice((self.nouns[noun].broader or "something", "something"))
-        return self._text(scene, style, "en", words)
+        return _caption(words, "en") if style == "caption" else _detailed_caption(scene.background, words, "en")
 
     def example(
         self, scene: Scene, task: str, language: str, rng: random.Random, grounding: float = 0.0
     ) -> dict[str, Any]:
-        """Return a scene as an example of a task: `source` is None but for translations, whose target is the truth."""
+        """Return a scene as an example of a task; a translation has a source, in a style drawn from `rng`."""
         _check_pair(task, language)
-        style, source = task, None
-        if task == "translate":
-            style = rng.choice(TASKS[:2])
-            source = self.source(scene, rng, grounding, style)  # type: ignore[arg-type]
-        target = self._text(scene, style, language, self._names(scene, language))
-        return {
-            "image": self.render(scene),
-            "task": task,
-            "language": language,
-            "source": source,
-            "target": target,
-            "references": [target],
-            "key": self._key(scene),
-        }
+        style = rng.choice(TASKS[:2]) if task == "translate" else task
+        source = self.source(scene, rng, grounding, style) if task == "translate" else None  # type: ignore[arg-type]
+        target = self.caption(scene, language) if style == "caption" else self.detailed_caption(scene, language)
+        example = {"image": self.render(scene), "task": task, "language": language, "source": source, "target": target}
+        return example | {"references": [target], "key": self._key(scene)}
 
     def training_example(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
         """Return the training example of an index: a training scene with a pair drawn from the coverage."""
@@ -246,7 +228,7 @@ class EmojiWorld:
         return self.example(self.scene("train", index, seed), task, language, rng, coverage.grounding)
 
     def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
-        """Return `count` pairs of items whose shared English source only the image decides.
+        """Return `count` pairs of test items whose shared English source only the image decides.
 
         The two scenes of a pair differ in one noun, which the source tells by its broader word. Each is an item, one
         after the other, and what is `correct` for one is `incorrect` for the other: a scorer blind to the image gets
@@ -259,24 +241,15 @@ class EmojiWorld:
             rng = random.Random(f"ambiguous/{index}/{seed}")
             scene = self.scene("test", index, seed)
             index += 1
-            twins = self._twins(scene)
-            if not twins:
+            if not (twins := self._twins(scene)):
                 continue
             position, twin = rng.choice(twins)
             words = self._names(scene, "en")
             words[position] = str(self.nouns[scene.nouns[position]].broader)
-            source = self._text(scene, "caption", "en", words)
             for shown, other in ((scene, twin), (twin, scene)):
-                items.append(
-                    {
-                        "image": self.render(shown),
-                        "source": source,
-                        "language": language,
-                        "correct": self.caption(shown, language),
-                        "incorrect": self.caption(other, language),
-                        "key": self._key(shown),
-                    }
-                )
+                item = {"image": self.render(shown), "source": _caption(words, "en"), "language": language}
+                texts = {"correct": self.caption(shown, language), "incorrect": self.caption(other, language)}
+                items.append(item | texts | {"key": self._key(shown)})
         return items
 
     def _twins(self, scene: Scene) -> list[tuple[int, Scene]]:
@@ -292,7 +265,7 @@ class EmojiWorld:
                     twins.append((position, Scene(nouns, scene.background, scene.seed)))
         return twins
 
-    def _shows_held_out(self, nouns: list[int] | tuple[int, ...]) -> bool:
+    def _shows_held_out(self, nouns: Sequence[int]) -> bool:
         return any(_held_out(*sorted((self.nouns[a].key, self.nouns[b].key))) for a, b in combinations(nouns, 2))
 
     def _names(self, scene: Scene, language: str) -> list[str]:
@@ -302,37 +275,35 @@ class EmojiWorld:
     def _key(self, scene: Scene) -> str:
         return f"{'+'.join(self.nouns[noun].key for noun in scene.nouns)}/{scene.background}/{scene.seed}"
 
-    def _text(self, scene: Scene, style: str, language: str, words: list[str]) -> str:
-        if style == "caption":
-            listed = _list(words, language)
-            return f"{PREFIXES[language]}{listed}。" if language == "zh" else f"{PREFIXES[language]} {listed}."
-        colour = _COLOUR_NAMES[language][list(_COLOURS).index(scene.background)]
-        places = [_PLACES[language][place] for place in (0, *_POSITIONS[len(words)])]
-        pattern, space = ("{}：{}。", "") if language == "zh" else ("{} : {}." if language == "fr" else "{}: {}.", " ")
-        return space.join(pattern.format(*part) for part in zip(places, (colour, *words), strict=True))
-
     def _sprite(self, noun: int, size: int) -> Image.Image:
         if (noun, size) not in self._sprites:
-            row, column = divmod(noun, _COLUMNS)
-            left, top = column * self._cell, row * self._cell
-            sprite = self._atlas.crop((left, top, left + self._cell, top + self._cell))
+            cell = self._atlas.width // _COLUMNS
+            left, top = noun % _COLUMNS * cell, noun // _COLUMNS * cell
+            sprite = self._atlas.crop((left, top, left + cell, top + cell))
             self._sprites[noun, size] = sprite.resize((size, size), Image.Resampling.BICUBIC)
         return self._sprites[noun, size]
 
 
 @cache
 def _held_out(first: str, second: str) -> bool:
-    """Hold out a share of the pairs by a hash, so that it does not depend on the vocabulary or the process."""
+    # A hash decides, so that a pair's side depends neither on the vocabulary nor on the process.
     digest = hashlib.sha256(f"{first}+{second}".encode()).digest()
     return int.from_bytes(digest[:4], "big") < _HELD_OUT * 2**32
 
 
-def _list(words: list[str], language: str) -> str:
+def _caption(words: list[str], language: str) -> str:
+    start, last = words[:-1], words[-1]
     if language == "zh":
-        return "和".join(filter(None, ("、".join(words[:-1]), words[-1])))
+        return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(start), last)))}。"
     conjunction = _CONJUNCTIONS[language]
-    last = words[-1]
-    # Spanish "y" is "e" before the sound i, which "hia" and "hie" do not start with.
-    if language == "es" and last.startswith(("i", "í", "hi", "hí")) and not last.startswith(("hia", "hie", "ia", "ie")):
+    # Spanish "y" is "e" before the sound i, with which "hia" and "hie" do not start.
+    if language == "es" and last.startswith(("i", "í", "hi", "hí")) and not last.startswith(("hia", "hie")):
         conjunction = "e"
-    return f" {conjunction} ".join(filter(None, (", ".join(words[:-1]), last)))
+    return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(start), last)))}."
+
+
+def _detailed_caption(background: str, words: list[str], language: str) -> str:
+    colour = _COLOURS[language][_COLOURS["en"].index(background)]
+    places = [_PLACES[language][place] for place in (0, *_POSITIONS[len(words)])]
+    colon, stop = {"zh": ("：", "。"), "fr": (" : ", ". ")}.get(language, (": ", ". "))
+    return "".join(f"{place}{colon}{word}{stop}" for place, word in zip(places, (colour, *words), strict=True)).rstrip()

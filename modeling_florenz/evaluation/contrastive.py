@@ -33,7 +33,7 @@ def perplexities(
     language: str,
     batch_size: int = 32,
 ) -> list[float]:
-    """Give the perplexity of each target as the translation of its source beside its image (paper, CoMMuTE protocol)."""
+    """Give the perplexity of each target as the translation of its source beside its image, as CoMMuTE asks."""
     values: list[float] = []
     for start in range(0, len(sources), batch_size):
         batch = slice(start, start + batch_size)

@@ -1,6 +1,6 @@
 """Measure a model on emoji scenes: captions in six languages, translation, ambiguous words with and without the image.
 
-    python -m modeling_florenz.evaluation.emoji_scenes MODEL --scenes 1000 --output RESULTS.json
+python -m modeling_florenz.evaluation.emoji_scenes MODEL --scenes 1000 --output RESULTS.json
 """
 
 import argparse
@@ -91,7 +91,9 @@ class EmojiEvaluation:
         self.images = [self.world.render(scene) for scene in self.scenes]
         self.batch_size = batch_size
 
-    def generate(self, task: str, language: str, sources: Sequence[str] | None = None, prefix: bool = False) -> list[str]:
+    def generate(
+        self, task: str, language: str, sources: Sequence[str] | None = None, prefix: bool = False
+    ) -> list[str]:
         """Generate one text a scene."""
         texts = []
         for start in range(0, len(self.images), self.batch_size):
@@ -174,7 +176,9 @@ def evaluate(folder: str | Path, scenes: int = 1000, pairs: int = 100) -> dict[s
                 cells["ambiguous"][language] = run.ambiguous(language, pairs)
                 bar.update(2)
     unseen = {
-        name: {key: mean(cells[name][language][key] for language in UNSEEN) for key in ("exact", "objects", "language")}
+        name: {
+            key: mean(cells[name][language][key] for language in UNSEEN) for key in ("exact", "objects", "language")
+        }
         for name in ("caption", "caption_prefix")
     }
     return {
@@ -199,7 +203,9 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--pairs", type=int, default=100, help="ambiguous pairs a language")
     parser.add_argument("--output", type=Path, required=True)
-    parser.add_argument("--training", default=None, help="the command that trained the model, to keep with its numbers")
+    parser.add_argument(
+        "--training", default=None, help="the command that trained the model, to keep with its numbers"
+    )
     arguments = parser.parse_args()
     report = {
         "name": arguments.name,

@@ -125,7 +125,7 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
 
 
 def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
-    """Build the untrained model with its gates open: there is no trained decoder here that they would have to spare."""
+    """Build the untrained model with open gates: there is no trained decoder here that they would have to spare."""
     model = FlorenzForConditionalGeneration(build_config(processor))
     for layer in model.model.decoder.layers:
         torch.nn.init.constant_(layer.cross_attn_gate.weight, 1.0)
