@@ -173,7 +173,7 @@ class FlorenzConfig(PreTrainedConfig):
             for width, parts in zip(vision.embed_dim, getattr(vision, name), strict=True):
                 if parts < 1 or width % parts:
                     raise ValueError(f"vision_config.{name} has {parts}: it must divide its stage's width {width}")
-        if encoder.d_model % encoder.encoder_attention_heads:
+        if encoder.encoder_attention_heads < 1 or encoder.d_model % encoder.encoder_attention_heads:
             raise ValueError(
                 f"encoder_config.d_model is {encoder.d_model}: it must be a multiple of the "
                 f"{encoder.encoder_attention_heads} encoder_attention_heads"
@@ -187,7 +187,7 @@ class FlorenzConfig(PreTrainedConfig):
                 raise ValueError(
                     f"cross_attention_every_n_layers is {every}: a BART decoder has cross-attention in every layer"
                 )
-        elif decoder.num_attention_heads % decoder.num_key_value_heads:
+        elif decoder.num_key_value_heads < 1 or decoder.num_attention_heads % decoder.num_key_value_heads:
             raise ValueError(
                 f"text_config.num_key_value_heads is {decoder.num_key_value_heads}: "
                 f"it must divide the {decoder.num_attention_heads} num_attention_heads"

@@ -264,7 +264,8 @@ def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGenerat
         ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
     """
     folder = Path(folder)
-    config = translate_config(read_json(folder / "config.json"))
+    research = read_json(folder / "config.json")
+    config = translate_config(research)
     kind = config.text_config.model_type
     files = weight_files(folder)
     model = FlorenzForConditionalGeneration(config)
@@ -286,4 +287,9 @@ def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGenerat
     # The head shares its memory with the embedding, so it need not be in the file.
     if missing := sorted(set(state) - set(seen) - set(_TIED)):
         raise ValueError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]}")
+    # How the paper's captions and translations were generated; which ids are forced differs between the sizes.
+    forced = {name: research["text_config"].get(name) for name in ("forced_bos_token_id", "forced_eos_token_id")}
+    model.generation_config.update(
+        num_beams=4, max_new_tokens=128, early_stopping=True, no_repeat_ngram_size=3, **forced
+    )
     return model.eval()

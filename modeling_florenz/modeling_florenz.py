@@ -508,7 +508,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         loss = None
         if labels is not None:
             loss = self.loss_function(
-                logits, labels, self.config.text_config.vocab_size, num_items_in_batch=num_items_in_batch
+                logits, labels.contiguous(), self.config.text_config.vocab_size, num_items_in_batch=num_items_in_batch
             )
         return Florence2Seq2SeqLMOutput(
             loss=loss,

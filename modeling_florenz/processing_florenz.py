@@ -4,6 +4,7 @@ Two tokenizers are at work: `encoder_tokenizer` (BART's vocabulary) reads prompt
 writes targets and prefixes and decodes. Tasks and languages are plain sentences, never added tokens.
 """
 
+import copy
 import threading
 import warnings
 from typing import Any
@@ -31,9 +32,8 @@ TASKS = {
 SOURCE = "{source}"
 # The text items of all messages, one blank between them. Images add nothing: their features go in front of the prompt.
 CHAT_TEMPLATE = (
-    "{%- for message in messages -%}{{- message['content'] if message['content'] is string else message['content'] "
-    "| selectattr('type', 'equalto', 'text') | map(attribute='text') | join(' ') -}}"
-    "{{- '' if loop.last else ' ' -}}{%- endfor -%}"
+    "{%- for m in messages -%}{{- m.content if m.content is string else m.content | selectattr('type', 'eq', 'text') "
+    "| map(attribute='text') | join(' ') -}}{{- '' if loop.last else ' ' -}}{%- endfor -%}"
 )
 # 300 MB once decoded to RGB: larger than any photo asked for here, small enough not to exhaust a shared machine.
 MAX_IMAGE_PIXELS = 100_000_000
@@ -57,17 +57,15 @@ def _array_to_pil(array: Any) -> Any:
     if axis is None or 0 in shape:
         raise ValueError(f"an array must be (height, width) or have 1, 3 or 4 channels first or last, got {shape}")
     layout = "channels_first" if axis == 0 else "channels_last"
-    return to_pil_image(array.detach().cpu() if is_tensor else array, do_rescale=False, input_data_format=layout)
+    return to_pil_image(array.cpu() if is_tensor else array, do_rescale=False, input_data_format=layout)
 
 
 def _to_rgb(image: Any) -> Any:
     if isinstance(image, str):
         raise ValueError("got a string; open the file or address first and pass the image, nothing is fetched here")
-    if get_image_type(image) != ImageType.PIL:
-        image = _array_to_pil(image)
-    width, height = image.size
-    if width * height > MAX_IMAGE_PIXELS:  # asked before decoding: a small file can unfold to gigabytes
-        raise ValueError(f"{width} x {height} pixels are more than the limit of {MAX_IMAGE_PIXELS:,}")
+    image = image if get_image_type(image) == ImageType.PIL else _array_to_pil(image)
+    if image.width * image.height > MAX_IMAGE_PIXELS:  # asked before decoding: a small file can unfold to gigabytes
+        raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {MAX_IMAGE_PIXELS:,}")
     if image.mode.startswith(("I", "F")):  # PIL's own conversion saturates 16-bit values instead of scaling them
         image = image.convert("F").point(lambda value: value * (1 / 257) + 0.5).convert("L")
     return load_image(image)
@@ -85,7 +83,6 @@ def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
 
 
 def _image_rows(images: Any) -> Any:
-    """Flatten the accepted nestings to one list, a single image or None."""
     if getattr(images, "ndim", 0) == 4:
         return list(images)
     if not isinstance(images, list | tuple):
@@ -97,7 +94,6 @@ def _image_rows(images: Any) -> Any:
 
 
 def _rows(**columns: Any) -> list[tuple]:
-    """Give all columns one length: lists must agree, single values are repeated."""
     lengths = {name: len(column) for name, column in columns.items() if isinstance(column, list | tuple)}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         found = ", ".join(f"`{name}` has {length}" for name, length in lengths.items())
@@ -122,8 +118,7 @@ class FlorenzProcessor(ProcessorMixin):
         image_processor: Image processor; one of torchvision is rebuilt on PIL, whose pixels differ slightly.
         tokenizer, encoder_tokenizer: Tokenizers of the decoder and of the prompts; `ValueError` without bos, eos, pad.
         languages, prefixes: ISO 639-1 code to the name used in the prompt, and to the first words of a caption.
-        max_prompt_length: Longest prompt in tokens: 1,024 encoder positions less 577 for a 768 px image.
-        max_target_length: Longest target in tokens, ends included as in the prompt.
+        max_prompt_length, max_target_length: Tokens; the prompt's leave 577 of 1,024 positions to a 768 px image.
 
     Example:
         >>> inputs = processor(text="A dog.", task="translate", language="fr", target="Un chien.")
@@ -146,6 +141,8 @@ class FlorenzProcessor(ProcessorMixin):
         if hasattr(image_processor, "to_dict") and not isinstance(image_processor, CLIPImageProcessorPil):
             settings = {k: v for k, v in image_processor.to_dict().items() if k != "image_processor_type"}
             image_processor = CLIPImageProcessorPil(**settings)
+        if encoder_tokenizer is tokenizer:  # saving writes to both, each needs its own settings
+            encoder_tokenizer = copy.copy(tokenizer)
         kwargs["chat_template"] = chat_template or CHAT_TEMPLATE
         super().__init__(image_processor, tokenizer, encoder_tokenizer, **kwargs)
         for name, part in (("tokenizer", tokenizer), ("encoder_tokenizer", encoder_tokenizer)):
@@ -188,20 +185,19 @@ class FlorenzProcessor(ProcessorMixin):
 
     def _prefix(self, prefix: bool | str | None, task: str | None, language: str | None) -> str:
         if prefix is True and (task is None or SOURCE in TASKS[task] or language not in self.prefixes):
-            known = ", ".join(self.prefixes)
-            raise ValueError(f"prefix=True is for caption tasks in {known}, not for task {task!r} in {language!r}")
+            raise ValueError(f"prefix=True is for captions in {', '.join(self.prefixes)}, not {task!r}, {language!r}")
         return self.prefixes[language] if prefix is True else prefix or ""
 
     def _pixel_values(self, images: list, image_size: int | None) -> list:
         if image_size is not None and (type(image_size) is not int or image_size < 1):
             raise ValueError(f"`image_size` must be a positive whole number of pixels, got {image_size!r}")
         size = {} if image_size is None else {"size": {"height": image_size, "width": image_size}}
-        converted: list = []
-        try:
-            converted.extend(map(_to_rgb, images))  # what was converted before an error stays, and counts it
+        pixels: list = []
+        try:  # what an image before a broken one gave stays in the list, and counts the broken one
+            pixels.extend(self.image_processor(_to_rgb(image), **size)["pixel_values"][0] for image in images)
         except Exception as error:  # PIL and its decoders raise many kinds for a broken file
-            raise ValueError(f"image {len(converted)}: {error}") from error
-        return list(self.image_processor(converted, **size)["pixel_values"])
+            raise ValueError(f"image {len(pixels)}: {error}") from error
+        return pixels
 
     def _encode(self, tokenizer: Any, texts: list[str], limit: int) -> list[list[int]]:
         # Ends are added here, not by the tokenizer, whose flags for them differ between saved copies of a vocabulary.
@@ -249,22 +245,20 @@ class FlorenzProcessor(ProcessorMixin):
         prompts, prefixes = [], []
         try:
             for _, row_task, row_language, row_text, row_prefix, row_target in rows:
-                prompt = self.prompt(row_task, row_language, row_text)
+                prompts.append(self.prompt(row_task, row_language, row_text))
                 if images is None and row_task is not None and SOURCE not in TASKS[row_task]:
                     raise ValueError(f"task {row_task!r} needs an image")
                 if target is not None and not isinstance(row_target, str):
                     raise ValueError(f"`target` must be a string, got {row_target!r}")
                 prefixes.append(self._prefix(row_prefix, row_task, row_language))
-                prompts.append(prompt)
         except ValueError as error:
-            raise ValueError(f"row {len(prompts)}: {error}") from error
+            raise ValueError(f"row {len(prefixes)}: {error}") from error
         data = {}
         if images is not None:
             given = images if isinstance(images, list) else [images]  # one image for all rows is processed once
             data["pixel_values"] = self._pixel_values(given, image_size) * (len(rows) // len(given))
         ids = self._encode(self.encoder_tokenizer, prompts, self.max_prompt_length)
-        pad = self.encoder_tokenizer.pad_token_id
-        data["input_ids"] = _pad(ids, pad, padding, self.max_prompt_length)
+        data["input_ids"] = _pad(ids, self.encoder_tokenizer.pad_token_id, padding, self.max_prompt_length)
         data["attention_mask"] = _pad([[1] * len(row) for row in ids], 0, padding, self.max_prompt_length)
         if target is not None:
             labels = self._encode(self.tokenizer, [row[5] for row in rows], self.max_target_length)
@@ -286,7 +280,7 @@ class FlorenzProcessor(ProcessorMixin):
         rows = [rows] if len(rows) and isinstance(rows[0], int) else rows
         start = 0 if decoder_input_ids is None else len(decoder_input_ids[0])
         rows = [[index for index in map(int, row[start:]) if index >= 0] for row in rows]  # the Trainer pads with -100
-        texts = (text.strip() for text in self.tokenizer.batch_decode(rows, skip_special_tokens=True))
+        texts = (self.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows)
         return [text[:1].upper() + text[1:] for text in texts]
 
     def post_process_image_text_to_text(self, generated_outputs: Any, **kwargs: Any) -> list[str]:

@@ -140,8 +140,15 @@ def test_prefix_is_not_part_of_the_caption(capsys: pytest.CaptureFixture[str]) -
 def test_image_decides_what_an_ambiguous_word_means(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["translate", str(SAMPLE), "--language", "de", "--text", "A picture of pet, bike and tree."]) == 0
     assert "Hund" in capsys.readouterr().out
-    candidates = ("--candidate", "Ein Bild: Katze, Fahrrad und Palme.", "--candidate", "Ein Bild: Hund, Fahrrad und Palme.")
-    assert main([*SCORE[:3], "A picture of pet, bicycle and palm tree.", "--language", "de", *candidates, "--json"]) == 0
+    candidates = (
+        "--candidate",
+        "Ein Bild: Katze, Fahrrad und Palme.",
+        "--candidate",
+        "Ein Bild: Hund, Fahrrad und Palme.",
+    )
+    assert (
+        main([*SCORE[:3], "A picture of pet, bicycle and palm tree.", "--language", "de", *candidates, "--json"]) == 0
+    )
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["winner"] for row in rows] == [False, True]
 

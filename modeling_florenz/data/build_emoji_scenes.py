@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "it")
 OUTPUT = Path(__file__).parent / "emoji"
 CELL = 56
@@ -66,8 +67,8 @@ BROADER_ELSEWHERE = {
     "drink": "bubble_tea teacup_without_handle beverage_box cup_with_straw tumbler_glass",
     "pet": "hamster poodle",
     "farm animal": "donkey chicken ram ox goose baby_chick",
-    "wild animal": "hippopotamus beaver sloth orangutan wolf fox raccoon lion leopard moose bison boar llama bear koala"
-    " panda otter badger mouse rat chipmunk two_hump_camel water_buffalo",
+    "wild animal": "hippopotamus beaver sloth orangutan wolf fox raccoon lion leopard moose bison boar llama bear"
+    " koala panda otter badger mouse rat chipmunk two_hump_camel water_buffalo",
     "bird": "dove turkey dodo",
     "sea animal": "lobster shrimp oyster blowfish coral",
     "reptile": "t_rex sauropod",
@@ -95,6 +96,7 @@ OTHER_CORE = (
 )
 # Dropped: not one plain thing, not drawn as named, named differently from language to language, or a second drawing.
 DROPPED = """
+    globe_showing_americas globe_with_meridians
     monkey_face dog_face cat_face tiger_face horse_face cow_face pig_face pig_nose mouse_face rabbit_face
     paw_prints hatching_chick front_facing_baby_chick bird dragon_face spouting_whale fish bug microbe white_flower
     rosette wilted_flower sheaf_of_rice herb fallen_leaf leaf_fluttering_in_wind leafy_green cut_of_meat
@@ -129,7 +131,7 @@ DROPPED = """
     clamp link alembic petri_dish dna drop_of_blood x_ray lotion_bottle roll_of_paper bubbles cigarette coffin
     headstone funeral_urn nazar_amulet hamsa placard identification_card
 """
-PROPER_NAMES = {"statue_of_liberty", "jack_o_lantern"}
+PROPER_NAMES = {"statue_of_liberty", "jack_o_lantern", "christmas_tree", "t_rex"}
 OBJECTS_IN_TRAVEL = {
     "wheel", "anchor", "ring_buoy", "parachute", "bellhop_bell", "luggage", "watch", "alarm_clock", "stopwatch",
     "mantelpiece_clock", "umbrella", "fire", "vertical_traffic_light", "oil_drum", "compass", "brick", "rock",
@@ -235,10 +237,10 @@ def notice(annotations: Path, groups: Path) -> str:
 
 ## Sprites (`atlas.webp`)
 
-Drawn with Noto Color Emoji, version 2.042 (Debian package fonts-noto-color-emoji 2.042-0+deb12u1), scaled down and
-laid out in one image. Copyright 2013-2022 Google Inc. and Arjen Nienhuis. The font is licensed under the SIL Open
-Font License, Version 1.1 (in `OFL.txt`), and the sprites made from it stay under that licence; the picture sources of
-the noto-emoji project are under the Apache License, Version 2.0. Noto is a trademark of Google Inc.
+Drawn with the font Noto Color Emoji, version 2.042 (Debian package fonts-noto-color-emoji 2.042-0+deb12u1), scaled
+down and laid out in one image. The font is copyright Google Inc. and Arjen Nienhuis and licensed under the SIL Open
+Font License, Version 1.1, whose text is in `OFL.txt`; the sprites are distributed under that licence too. Noto is a
+trademark of Google Inc.
 
 ## Names (`nouns.json`)
 

@@ -7,12 +7,13 @@ inflection. All is a function of split, index and seed: nothing is stored, and e
 import hashlib
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -95,6 +96,10 @@ class Scene:
     background: str
     seed: int
 
+    def __post_init__(self) -> None:
+        _check("number of nouns", len(self.nouns), tuple(_POSITIONS))
+        _check("background", self.background, _COLOURS["en"])
+
 
 @dataclass(frozen=True)
 class Coverage:
@@ -119,9 +124,9 @@ class Coverage:
 
 
 class EmojiWorld:
-    """Draw and word scenes over a vocabulary of nouns, as square images of `image_size` pixels."""
+    """Draw and word scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
 
-    def __init__(self, vocabulary: Literal["core", "all"] = "core", image_size: int = 96) -> None:
+    def __init__(self, vocabulary: str = "core", image_size: int = 96) -> None:
         _check("vocabulary", vocabulary, ("core", "all"))
         if image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, not {image_size!r}.")
@@ -129,17 +134,14 @@ class EmojiWorld:
         # Core nouns come first in the data, so that an index means the same in both vocabularies.
         self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
         self.image_size = image_size
-        with Image.open(_DATA / "atlas.webp") as atlas:
-            self._atlas = atlas.convert("RGBA")
+        self._atlas = Image.open(_DATA / "atlas.webp").convert("RGBA")
         self._sprites: dict[tuple[int, int], Image.Image] = {}
         grid = np.linspace(-1.0, 1.0, image_size, dtype=np.float32)
         # Cosine waves: a random sum of them is a gradient with soft noise.
         self._waves = np.cos(np.pi / 2 * (grid[:, None] + 1) * np.arange(6, dtype=np.float32))
 
-    def scene(
-        self, split: Literal["train", "test"], index: int, seed: int = 0, objects: tuple[int, ...] = (1, 2, 3)
-    ) -> Scene:
-        """Return a scene of a split.
+    def scene(self, split: str, index: int, seed: int = 0, objects: tuple[int, ...] = (1, 2, 3)) -> Scene:
+        """Return a scene of a split, train or test.
 
         A fixed share of the pairs of nouns is held out: a training scene shows none of them, a test scene at least
         one. So test scenes have two or three nouns, whatever else `objects` allows.
@@ -152,19 +154,16 @@ class EmojiWorld:
             raise ValueError(f"objects must allow {'2 or 3' if split == 'test' else '1, 2 or 3'}, not {objects!r}.")
         rng = random.Random(f"{split}/{index}/{seed}")  # a string seeds by its SHA-512, the same in every process
         number = rng.choice(numbers)
-        nouns = rng.sample(range(len(self.nouns)), number)
-        while self._shows_held_out(nouns) != (split == "test"):
-            nouns = rng.sample(range(len(self.nouns)), number)
-        return Scene(tuple(nouns), rng.choice(_COLOURS["en"]), rng.getrandbits(32))
+        nouns: tuple[int, ...] = ()
+        while not nouns or self._shows_held_out(nouns) != (split == "test"):
+            nouns = tuple(rng.sample(range(len(self.nouns)), number))
+        return Scene(nouns, rng.choice(_COLOURS["en"]), rng.getrandbits(32))
 
     def from_emoji(self, emoji: list[str], background: str = "white", seed: int = 0) -> Scene:
         """Return the scene that shows one to three emoji, left to right."""
-        _check("number of emoji", len(emoji), tuple(_POSITIONS))
-        _check("background", background, _COLOURS["en"])
         known = {noun.emoji.replace("\ufe0f", ""): index for index, noun in enumerate(self.nouns)}
         for symbol in emoji:
-            if symbol.replace("\ufe0f", "") not in known:
-                raise ValueError(f"emoji must be among the vocabulary, {' '.join(known)}, not {symbol!r}.")
+            _check("emoji", symbol.replace("\ufe0f", ""), tuple(known))
         return Scene(tuple(known[symbol.replace("\ufe0f", "")] for symbol in emoji), background, seed)
 
     def render(self, scene: Scene) -> Image.Image:
@@ -173,8 +172,7 @@ class EmojiWorld:
         waves = [[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)]
         shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
         colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
-        pixels = shade[:, :, None] + np.array(colour, np.float32)
-        image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
 
         smallest, largest = (0.29, 0.37) if len(scene.nouns) == 3 else (0.36, 0.5)
         shares = [rng.uniform(smallest, largest) for _ in scene.nouns]
@@ -195,9 +193,7 @@ class EmojiWorld:
         """Name the background and, place by place, the things of a scene in a language."""
         return _detailed_caption(scene.background, self._names(scene, language), language)
 
-    def source(
-        self, scene: Scene, rng: random.Random, grounding: float, style: Literal["caption", "detailed_caption"]
-    ) -> str:
+    def source(self, scene: Scene, rng: random.Random, grounding: float, style: str) -> str:
         """Word a scene in English, with a share `grounding` of its nouns hidden.
 
         A hidden noun is told by its broader word or, as often, by "something": only the image tells which it is.
@@ -216,7 +212,7 @@ class EmojiWorld:
         """Return a scene as an example of a task; a translation has a source, in a style drawn from `rng`."""
         _check_pair(task, language)
         style = rng.choice(TASKS[:2]) if task == "translate" else task
-        source = self.source(scene, rng, grounding, style) if task == "translate" else None  # type: ignore[arg-type]
+        source = self.source(scene, rng, grounding, style) if task == "translate" else None
         target = self.caption(scene, language) if style == "caption" else self.detailed_caption(scene, language)
         example = {"image": self.render(scene), "task": task, "language": language, "source": source, "target": target}
         return example | {"references": [target], "key": self._key(scene)}
@@ -230,17 +226,15 @@ class EmojiWorld:
     def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
         """Return `count` pairs of test items whose shared English source only the image decides.
 
-        The two scenes of a pair differ in one noun, which the source tells by its broader word. Each is an item, one
-        after the other, and what is `correct` for one is `incorrect` for the other: a scorer blind to the image gets
-        half of them.
+        The two scenes of a pair differ in one noun, which the source tells by its broader word. What is `correct` for
+        one is `incorrect` for the next: a scorer blind to the image gets half of them.
         """
         _check_pair("translate", language)
         items: list[dict[str, Any]] = []
         index = 0
         while len(items) < 2 * count:
             rng = random.Random(f"ambiguous/{index}/{seed}")
-            scene = self.scene("test", index, seed)
-            index += 1
+            scene, index = self.scene("test", index, seed), index + 1
             if not (twins := self._twins(scene)):
                 continue
             position, twin = rng.choice(twins)
@@ -256,12 +250,10 @@ class EmojiWorld:
         """List the test scenes that differ from a scene in one noun of the same broader word, with its position."""
         twins = []
         for position, noun in enumerate(scene.nouns):
-            broader = self.nouns[noun].broader
             for other, candidate in enumerate(self.nouns):
-                if broader is None or candidate.broader != broader or other in scene.nouns:
-                    continue
+                related = candidate.broader is not None and candidate.broader == self.nouns[noun].broader
                 nouns = (*scene.nouns[:position], other, *scene.nouns[position + 1 :])
-                if self._shows_held_out(nouns):
+                if related and other not in scene.nouns and self._shows_held_out(nouns):
                     twins.append((position, Scene(nouns, scene.background, scene.seed)))
         return twins
 
@@ -287,23 +279,21 @@ class EmojiWorld:
 @cache
 def _held_out(first: str, second: str) -> bool:
     # A hash decides, so that a pair's side depends neither on the vocabulary nor on the process.
-    digest = hashlib.sha256(f"{first}+{second}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") < _HELD_OUT * 2**32
+    return int.from_bytes(hashlib.sha256(f"{first}+{second}".encode()).digest()[:4], "big") < _HELD_OUT * 2**32
 
 
 def _caption(words: list[str], language: str) -> str:
-    start, last = words[:-1], words[-1]
+    last = words[-1]
     if language == "zh":
-        return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(start), last)))}。"
-    conjunction = _CONJUNCTIONS[language]
+        return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(words[:-1]), last)))}。"
     # Spanish "y" is "e" before the sound i, with which "hia" and "hie" do not start.
-    if language == "es" and last.startswith(("i", "í", "hi", "hí")) and not last.startswith(("hia", "hie")):
-        conjunction = "e"
-    return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(start), last)))}."
+    conjunction = "e" if language == "es" and re.match("[ií]|h[ií](?![ae])", last) else _CONJUNCTIONS[language]
+    return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(words[:-1]), last)))}."
 
 
 def _detailed_caption(background: str, words: list[str], language: str) -> str:
     colour = _COLOURS[language][_COLOURS["en"].index(background)]
     places = [_PLACES[language][place] for place in (0, *_POSITIONS[len(words)])]
     colon, stop = {"zh": ("：", "。"), "fr": (" : ", ". ")}.get(language, (": ", ". "))
-    return "".join(f"{place}{colon}{word}{stop}" for place, word in zip(places, (colour, *words), strict=True)).rstrip()
+    parts = zip(places, (colour, *words), strict=True)
+    return "".join(f"{place}{colon}{word}{stop}" for place, word in parts).rstrip()
