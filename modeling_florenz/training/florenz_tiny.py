@@ -1,18 +1,21 @@
 """Train `florenz-tiny`, the bundled checkpoint, from nothing on emoji scenes.
 
-    python -m modeling_florenz.training.florenz_tiny --output-dir runs/grounded --grounding 0.3
+    python -m modeling_florenz.training.tower --output-dir runs/tower
+    python -m modeling_florenz.training.florenz_tiny --tower runs/tower/tower.safetensors --output-dir runs/grounded
 
 The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model all come from the
-world's own text; the result is a model folder in float16 under OUTPUT_DIR/florenz-tiny.
+world itself. As in the paper the vision tower is trained beforehand and frozen. The result is a float16 model folder
+under OUTPUT_DIR/florenz-tiny.
 """
 
 import argparse
 import shutil
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from torch.utils.data import Dataset
 from transformers import GenerationConfig, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
@@ -22,9 +25,7 @@ from ..configuration_florenz import FlorenzConfig
 from ..data.emoji_scenes import PREFIXES, Coverage, EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
-
-
-IMAGE_SIZE = 96  # px; three sprites of about 32 px stand side by side
+from .tower import IMAGE_SIZE, VISION
 
 
 @dataclass
@@ -32,9 +33,10 @@ class TinyArguments:
     """Say how `florenz-tiny` is trained; the defaults made the bundled checkpoint."""
 
     output_dir: str
+    tower: str  # safetensors file of a trained vision tower
     grounding: float = 0.3  # probability that a source word is hidden; 0 is the paper's plain translation
-    max_steps: int = 4000
-    batch_size: int = 64
+    max_steps: int = 6500
+    batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0
     save_steps: int = 250
@@ -82,19 +84,7 @@ def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcesso
 def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
     """Give the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, each as small as the world allows."""
     return FlorenzConfig(
-        vision_config={
-            "depths": [1, 1, 2, 1],
-            "embed_dim": [32, 64, 128, 160],
-            "num_heads": [1, 2, 4, 5],
-            "num_groups": [1, 2, 4, 5],
-            # Half the published stride: 36 image tokens for 96 px instead of 9.
-            "patch_stride": [4, 2, 2, 1],
-            "window_size": 6,
-            "drop_path_rate": 0.0,
-            "max_position_embeddings": 12,
-            "max_temporal_embeddings": 1,
-            "initializer_range": 0.05,
-        },
+        vision_config=VISION,
         encoder_config={
             "vocab_size": len(processor.encoder_tokenizer),
             "d_model": 160,
@@ -173,6 +163,8 @@ def train(arguments: TinyArguments) -> Path:
     world, coverage = EmojiWorld(image_size=IMAGE_SIZE), Coverage(grounding=arguments.grounding)
     processor = build_processor(world)
     model = build_model(processor)
+    model.model.vision_tower.load_state_dict(load_file(arguments.tower))
+    model.model.vision_tower.requires_grad_(False)
     print(f"{model.num_parameters():,} parameters, {len(world.nouns)} nouns, grounding {arguments.grounding}")
     trainer = Trainer(
         model=model,
@@ -184,6 +176,7 @@ def train(arguments: TinyArguments) -> Path:
             lr_scheduler_type="cosine",
             warmup_steps=200,
             weight_decay=0.01,
+            adam_beta2=0.98,
             max_grad_norm=1.0,
             save_steps=arguments.save_steps,
             save_total_limit=2,
@@ -214,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for field in fields(TinyArguments):
         flag = "--" + field.name.replace("_", "-")
-        if field.name == "output_dir":
+        if field.default is MISSING:
             parser.add_argument(flag, required=True)
         else:
             parser.add_argument(flag, type=field.type, default=field.default)
