@@ -34,6 +34,8 @@ def _check_model(model: str, revision: str | None) -> None:
     """Refuse what is no Florenz folder before transformers answers with a page of text."""
     try:
         config, _ = PreTrainedConfig.get_config_dict(model, revision=revision)
+        if not config:
+            raise ValueError("no config.json")
     except (OSError, ValueError) as error:
         if Path(model).exists():
             raise ValueError(f"{model} holds no readable config.json: give the folder of a Florenz model") from error
@@ -69,7 +71,7 @@ class Captioner:
 
     >>> captioner = Captioner()
     >>> captioner.caption([BUNDLED_MODEL / "sample.png"], language="de")
-    ['Ein Bild: Hund, Fahrrad und Baum.']
+    ['Ein Bild: Hund, Fahrrad und Palme.']
     ```
     """
 

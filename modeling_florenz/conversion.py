@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError, safe_open
 
 from .configuration_florenz import FlorenzConfig
@@ -38,6 +39,7 @@ _GEMMA_RENAMES = [
 ]
 _TRANSPOSED = {"model.multi_modal_projector.image_projection.weight"}
 _TIED = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+_PARTNERS = {**_TIED, **{table: head for head, table in _TIED.items()}}
 
 
 def florenz_name(name: str, decoder_kind: str) -> str:
@@ -150,7 +152,9 @@ def _agreed(name: str, *values: Any) -> Any:
     """Give the one value that several places name; those that leave it out do not count."""
     given = {value for value in values if value is not None}
     if len(given) != 1:
-        raise ValueError(f"config.json: {name} must have one value, but the places that name it say {sorted(given)}")
+        raise ValueError(
+            f"config.json: {name} must have one value, but the places that name it say {sorted(given, key=str)}"
+        )
     return given.pop()
 
 
@@ -171,8 +175,8 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
         ("image_pos_embed", "learned_abs_2d", "max_pos_embeddings"),
         ("visual_temporal_embedding", "COSINE", "max_temporal_embeddings"),
     ):
-        embedding = dict(vision.take(key))
-        if embedding.pop("type", None) != kind or set(embedding) != {field}:
+        embedding = vision.take(key)
+        if not isinstance(embedding, dict) or embedding.get("type") != kind or set(embedding) != {"type", field}:
             raise ValueError(f"config.json: vision_config.{key} is not the {kind!r} embedding that can be converted")
         tower["max_position_embeddings" if field.startswith("max_pos") else field] = embedding[field]
     shared = {key: text.take(key) for key in _BART_SHARED}
@@ -203,7 +207,11 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
         _agreed("gemma_config.vocab_size", decoder.get("vocab_size"), vocab_size)
         if "rope_theta" in decoder:
             decoder["rope_parameters"] = {"rope_type": "default", "rope_theta": decoder.pop("rope_theta")}
-    return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
+    try:
+        return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
+    except StrictDataclassError as error:
+        # Their text goes on with lists of types.
+        raise ValueError(f"config.json: {str(error.__cause__ or error).split('. ')[0]}") from None
 
 
 def read_json(path: Path) -> Any:
@@ -224,9 +232,12 @@ def weight_files(folder: Path) -> list[Path]:
     """
     index = folder / "model.safetensors.index.json"
     if index.exists():
-        names = sorted(set(read_json(index).get("weight_map", {}).values()))
-        if not names or any(Path(name).name != name for name in names):
+        content = read_json(index)
+        weight_map = content.get("weight_map") if isinstance(content, dict) else None
+        names = list(weight_map.values()) if isinstance(weight_map, dict) else []
+        if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
             raise ValueError(f"{index} names no shard, or one outside its folder")
+        names = sorted(set(names))
     elif (folder / "model.safetensors").exists():
         names = ["model.safetensors"]
     elif pickled := sorted(path.name for ending in ("bin", "pt", "pth") for path in folder.glob(f"*.{ending}")):
@@ -280,8 +291,9 @@ def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGenerat
             raise ValueError(
                 f"the tensor {name} has shape {list(tensor.shape)}, but the config asks for {list(state[ours].shape)}"
             )
-        if ours in _TIED and _TIED[ours] in seen and not torch.equal(state[ours], tensor.to(state[ours].dtype)):
-            raise ValueError(f"the tensor {name} differs from the embedding it is tied to")
+        # Head and embedding share one memory: whichever comes second finds the first in it.
+        if (partner := _PARTNERS.get(ours)) in seen and not torch.equal(state[ours], tensor.to(state[ours].dtype)):
+            raise ValueError(f"the tensors {seen[partner]} and {name} differ, but they are tied in this model")
         state[ours].copy_(tensor)
         seen[ours] = name
     # The head shares its memory with the embedding, so it need not be in the file.

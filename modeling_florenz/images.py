@@ -24,9 +24,7 @@ def open_image(path: str | Path) -> Image.Image:
             with Image.open(path) as image:
                 width, height = image.size
                 if width * height > MAX_IMAGE_PIXELS:
-                    raise ValueError(
-                        f"{path} has {width} x {height} pixels, more than the {MAX_IMAGE_PIXELS:,} allowed"
-                    )
+                    raise Image.DecompressionBombError
                 image.load()
                 return image
     except FileNotFoundError:
@@ -34,7 +32,7 @@ def open_image(path: str | Path) -> Image.Image:
     except UnidentifiedImageError:
         raise ValueError(f"{path} is not an image that can be read") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} has more than the {MAX_IMAGE_PIXELS:,} pixels allowed") from None
+        raise ValueError(f"{path} has too many pixels: {MAX_IMAGE_PIXELS:,} are allowed") from None
     except (OSError, SyntaxError, EOFError) as error:
         # PIL raises SyntaxError for some broken PNG files.
         raise ValueError(f"{path} could not be read: {error}") from None

@@ -332,6 +332,11 @@ class FlorenzModel(FlorenzPreTrainedModel):
                 attention_mask = input_ids.ne(self.config.encoder_config.pad_token_id).long()
         elif inputs_embeds is not None and attention_mask is None:
             attention_mask = torch.ones(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
+        if inputs_embeds is not None and attention_mask.shape != inputs_embeds.shape[:2]:
+            raise ValueError(
+                f"attention_mask has shape {tuple(attention_mask.shape)}, but the prompt is "
+                f"{tuple(inputs_embeds.shape[:2])}: give one entry for each prompt token and none for the image"
+            )
         image_features = None
         if pixel_values is not None:
             image_features = self.get_image_features(pixel_values).pooler_output
@@ -542,9 +547,13 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         if model_kwargs.get("encoder_outputs") is None:
             # The inherited method hands pixel_values to the text encoder, which swallows them without a word.
             prompt = "inputs_embeds" if model_input_name == "inputs_embeds" else "input_ids"
+            mask = model_kwargs.pop("attention_mask", None)
+            if mask is not None:
+                # An assistant gets the mask of the main model's encoder states, with the image in front.
+                mask = mask[:, max(0, mask.shape[1] - inputs_tensor.shape[1]) :]
             inputs_embeds, attention_mask, _ = self.model.merge_inputs(
                 pixel_values=model_kwargs.pop("pixel_values", None),
-                attention_mask=model_kwargs.pop("attention_mask", None),
+                attention_mask=mask,
                 **{prompt: inputs_tensor},
             )
             model_kwargs.pop("inputs_embeds", None)

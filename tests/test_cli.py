@@ -56,7 +56,7 @@ BAD_INPUTS = [
     (("caption", "{}/text.png"), "text.png is not an image"),
     (("caption", "{}/empty.png"), "empty.png is not an image"),
     (("caption", "{}/cut.png"), "cut.png could not be read"),
-    (("caption", "{}/bomb.png"), "20000 x 20000 pixels"),
+    (("caption", "{}/bomb.png"), "bomb.png has too many pixels"),
     (("caption", "{}/drawing.svg"), "drawing.svg is not an image"),
     (("caption", "{}/empty_folder"), "holds no image"),
     (("caption", str(SAMPLE), "--language", "xx"), "'xx'"),
@@ -138,7 +138,7 @@ def test_prefix_is_not_part_of_the_caption(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_image_decides_what_an_ambiguous_word_means(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["translate", str(SAMPLE), "--language", "de", "--text", "A picture of pet, bike and tree."]) == 0
+    assert main(["translate", str(SAMPLE), "--language", "de", "--text", "A picture of pet, bike and plant."]) == 0
     assert "Hund" in capsys.readouterr().out
     candidates = (
         "--candidate",
@@ -183,4 +183,4 @@ def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
     inputs = captioner.processor(
         images=Image.open(SAMPLE), text="A dog.", task="translate", language="de", target="Ein Hund."
     )
-    assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-5)
+    assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)

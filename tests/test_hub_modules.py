@@ -1,7 +1,6 @@
 """Check that a saved folder works on its own: for users without this package, with its own copy of the code."""
 
 import ast
-import inspect
 import json
 import os
 import re
@@ -81,7 +80,7 @@ for auto in (AutoConfig, AutoModel, AutoModelForImageTextToText, AutoModelForSeq
         auto.from_pretrained(folder, trust_remote_code=False)
     except ValueError as error:
         found["refused"].append("trust_remote_code=True" in str(error))
-assert not any("florenz" in name for name in sys.modules)
+assert not any(name.startswith("transformers_modules.") for name in sys.modules)
 processor = AutoProcessor.from_pretrained(folder, trust_remote_code=True)
 found["origins"] = {"AutoProcessor": origin(processor)}
 found["origins"]["AutoConfig"] = origin(AutoConfig.from_pretrained(folder, trust_remote_code=True))
@@ -102,9 +101,11 @@ found["ids"] = ids(model, processor)
 pipe = pipeline("image-text-to-text", model=folder, trust_remote_code=True)
 plain = {"generate_kwargs": settings, "return_full_text": False}
 chat = [{"role": "user", "content": [{"type": "image", "image": image}, {"type": "text", "text": prompt}]}]
-found["one"] = pipe(images=image, text=prompt, **plain)
-found["list"] = pipe(images=[image, image], text=[prompt, prompt], **plain)
-found["chat"] = pipe(chat, **plain)
+found["one"] = [row["generated_text"] for row in pipe(images=image, text=prompt, **plain)]
+mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+rows = pipe(images=[mirrored, image], text=[prompt, prompt], **plain)
+found["list"] = [row["generated_text"] for row in rows]
+found["chat"] = [row["generated_text"] for row in pipe(chat, **plain)]
 """
 
 
@@ -195,9 +196,9 @@ def test_a_folder_saved_by_its_own_code_is_complete_and_loads_again(first, secon
 def test_a_pipeline_takes_one_image_a_list_and_a_chat(second, expected_ids) -> None:
     text = build_tiny_processor().decode_generated(expected_ids[0])[0]
     assert text
-    assert [row["generated_text"] for row in second["one"]] == [text]
-    assert [row[0]["generated_text"] for row in second["list"]] == [text, text]
-    assert [row["generated_text"] for row in second["chat"]] == [text]
+    assert second["one"] == second["chat"] == [text]
+    other, same = second["list"]
+    assert same == text != other != ""
 
 
 @pytest.mark.parametrize("trust", [{}, {"trust_remote_code": False}, {"trust_remote_code": True}], ids=str)
@@ -270,14 +271,14 @@ def test_a_hub_file_builds_and_runs_no_code(name) -> None:
 
 
 def test_a_bad_import_would_be_seen(tmp_path) -> None:
-    text = '"""\nfrom .ghost import x\n"""\ntry:\n    import subprocess\nexcept ImportError:\n    from .. import y\n'
+    text = '"""\nfrom .ghost import x\n"""\ntry:\n    import subprocess\nexcept ImportError:\n    from . import y\n'
     (tmp_path / "bad.py").write_text(text)
     assert get_relative_imports(tmp_path / "bad.py") == ["ghost"]
     assert get_imports(tmp_path / "bad.py") == []
-    assert imports(tmp_path / "bad.py") == [(0, "subprocess", []), (2, "", ["y"])]
+    assert imports(tmp_path / "bad.py") == [(0, "subprocess", []), (1, "", ["y"])]
 
 
 def test_nothing_compares_the_class_of_a_configuration() -> None:
     # In a local folder each file becomes a module of its own, and the configuration class exists once for each.
     for source in SOURCES.values():
-        assert not re.search(r"isinstance\([^)]*FlorenzConfig", inspect.cleandoc(source.read_text()))
+        assert not re.search(r"isinstance\([^)]*FlorenzConfig", source.read_text())

@@ -22,7 +22,7 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Trainer, Tra
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..configuration_florenz import FlorenzConfig
-from ..data.emoji_scenes import PREFIXES, Coverage, EmojiWorld
+from ..data.emoji_scenes import LANGUAGES, PREFIXES, Coverage, EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from .tower import IMAGE_SIZE, VISION
@@ -73,8 +73,9 @@ def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcesso
     encoder_names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
     decoder_names = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}
     decoder = wrap(targets, decoder_names, 3072)
+    prefixes = {language: PREFIXES[language] for language in LANGUAGES}
     processor = FlorenzProcessor(
-        florenz_image_processor(IMAGE_SIZE), decoder, decoder, prefixes=PREFIXES, max_prompt_length=80
+        florenz_image_processor(IMAGE_SIZE), decoder, decoder, prefixes=prefixes, max_prompt_length=80
     )
     prompts = [processor.prompt(row["task"], row["language"], row["source"]) for row in examples]
     processor.encoder_tokenizer = wrap(prompts, encoder_names, 1024)
