@@ -153,7 +153,7 @@ def _agreed(name: str, *values: Any) -> Any:
     given = {value for value in values if value is not None}
     if len(given) != 1:
         raise ValueError(
-            f"config.json: {name} must have one value, but the places that name it say {sorted(given, key=str)}"
+            f"config.json: {name} must have one value, but the places that name it say {sorted(given, key=repr)}"
         )
     return given.pop()
 

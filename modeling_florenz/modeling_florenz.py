@@ -37,7 +37,6 @@ from transformers.models.gemma2.modeling_gemma2 import (
     Gemma2DecoderLayer,
     Gemma2RMSNorm,
     Gemma2RotaryEmbedding,
-    eager_attention_forward,
 )
 from transformers.utils import can_return_tuple
 from transformers.utils.generic import merge_with_config_defaults
@@ -56,6 +55,32 @@ class FlorenzGate(nn.Module):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         return hidden_states * self.weight.tanh()
+
+
+def grouped_attention_forward(
+    module: nn.Module,
+    query: torch.Tensor,  # (batch, heads, length, head width)
+    key: torch.Tensor,  # (batch, key heads, source, head width)
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    scaling: float,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    **kwargs: Any,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Compute what Gemma-2's eager attention computes, without a copy of the long encoder keys for each query head."""
+    batch, heads, length, width = query.shape
+    grouped = (batch, key.shape[1], -1)  # the query heads of one key head stand in line, as further queries
+    attn_weights = query.reshape(*grouped, width) @ key.transpose(2, 3)
+    attn_weights = attn_weights.view(batch, heads, length, -1) * scaling
+    if softcap is not None:
+        attn_weights = torch.tanh(attn_weights / softcap) * softcap
+    if attention_mask is not None:
+        attn_weights = attn_weights + attention_mask
+    attn_weights = nn.functional.softmax(attn_weights, dim=-1, dtype=torch.float32).to(query.dtype)
+    attn_weights = nn.functional.dropout(attn_weights, p=dropout, training=module.training)
+    attn_output = attn_weights.view(*grouped, key.shape[2]) @ value
+    return attn_output.view(batch, heads, length, width).transpose(1, 2), attn_weights
 
 
 class FlorenzCrossAttention(Gemma2Attention):
@@ -93,7 +118,7 @@ class FlorenzCrossAttention(Gemma2Attention):
                 )
                 past_key_values.is_updated[self.layer_idx] = True
 
-        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, eager_attention_forward)
+        attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, grouped_attention_forward)
         attn_output, attn_weights = attention(
             self,
             query_states,
@@ -597,6 +622,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             cache.cross_attention_cache = StaticCache(config=config, max_cache_len=length)
         else:
             cache.cross_attention_cache = DynamicCache()
+
+    def _reorder_cache(self, past_key_values: EncoderDecoderCache, beam_idx: torch.LongTensor) -> EncoderDecoderCache:
+        # All beams of a row read the same encoder states: only what the decoder wrote changes places.
+        past_key_values.self_attention_cache.reorder_cache(beam_idx)
+        return past_key_values
 
 
 for _auto_class in ("AutoModel", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM"):
