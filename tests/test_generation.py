@@ -10,8 +10,10 @@ from tiny_processor import build_tiny_processor
 from torch._dynamo.utils import counters
 from transformers import CompileConfig, TextIteratorStreamer
 from transformers.modeling_outputs import BaseModelOutput
+from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward
 
 from modeling_florenz import FlorenzForConditionalGeneration
+from modeling_florenz.modeling_florenz import grouped_attention_forward
 
 
 PROMPTS = (9, 6, 4)  # lengths without padding
@@ -334,6 +336,20 @@ def test_a_stream_gives_the_text_of_generate(model, inputs, prefix) -> None:
     thread.join()
     assert "".join(pieces) == tokenizer.decode(expected, skip_special_tokens=True) != ""
     assert len(pieces) > 1
+
+
+def test_attention_to_encoder_states_gives_what_gemma2s_own_attention_gives(gemma2) -> None:
+    generator = torch.Generator().manual_seed(0)
+    query, key, value = (torch.randn(3, heads, 5, 16, generator=generator) for heads in (4, 2, 2))
+    mask = torch.zeros(3, 1, 5, 5).masked_fill(torch.arange(5) > torch.tensor([4, 2, 0]).view(3, 1, 1, 1), -1e9)
+    layer = gemma2.model.decoder.layers[0].cross_attn
+    for arguments in ({"attention_mask": mask, "softcap": 0.5}, {"attention_mask": None}):
+        found, expected = (
+            attend(layer, query, key, value, scaling=0.25, **arguments)
+            for attend in (grouped_attention_forward, eager_attention_forward)
+        )
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other)
 
 
 def test_generate_is_the_one_of_transformers() -> None:
