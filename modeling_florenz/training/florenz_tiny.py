@@ -35,7 +35,7 @@ class TinyArguments:
     output_dir: str
     tower: str  # safetensors file of a trained vision tower
     grounding: float = 0.3  # probability that a source word is hidden; 0 is the paper's plain translation
-    max_steps: int = 6500
+    max_steps: int = 5500
     batch_size: int = 32
     learning_rate: float = 1e-3
     seed: int = 0

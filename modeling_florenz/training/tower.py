@@ -123,7 +123,7 @@ def train(output_dir: str, max_steps: int, threads: int) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--output-dir", required=True)
-    parser.add_argument("--max-steps", type=int, default=2000)
+    parser.add_argument("--max-steps", type=int, default=1800)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     print(train(arguments.output_dir, arguments.max_steps, arguments.threads))
