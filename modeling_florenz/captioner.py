@@ -46,8 +46,7 @@ def _check_model(model: str, revision: str | None) -> None:
     kind = config.get("model_type")
     if kind == "florence2" and "text_config" in config:
         raise ValueError(
-            f"{model} is a checkpoint of the research code: convert it first, with "
-            "modeling_florenz.conversion.load_research_checkpoint(folder).save_pretrained(new_folder)"
+            f"{model} is a checkpoint of the research code: convert it first, with florenz convert {model} NEW_FOLDER"
         )
     if kind != "florenz":
         raise ValueError(f"{model} is a {kind!r} model: give a Florenz model")

@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from . import __version__
 from .captioner import Captioner
+from .cli_checkpoints import add_commands
 from .images import find_images, open_image
 from .processing_florenz import TASKS
 
@@ -70,6 +71,7 @@ def _build_parser() -> _Parser:
     score.add_argument("--language", required=True, help="ISO 639-1 code")
     score.add_argument("--candidate", action="append", required=True, help="a translation; give two or more")
     score.set_defaults(run=_score)
+    add_commands(commands)
     return parser
 
 
@@ -77,7 +79,8 @@ def _print(as_json: bool, record: dict[str, Any], line: str) -> None:
     print(json.dumps(record, ensure_ascii=False) if as_json else line, flush=True)
 
 
-def _caption(captioner: Captioner, arguments: argparse.Namespace) -> int:
+def _caption(arguments: argparse.Namespace) -> int:
+    captioner = Captioner(arguments.model, arguments.revision)
     languages = captioner.languages if arguments.language == "all" else [arguments.language]
     for language in languages:
         captioner.processor.prompt(arguments.task, language)  # says what is wrong before any image is opened
@@ -110,14 +113,16 @@ def _caption(captioner: Captioner, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _translate(captioner: Captioner, arguments: argparse.Namespace) -> int:
+def _translate(arguments: argparse.Namespace) -> int:
+    captioner = Captioner(arguments.model, arguments.revision)
     [text] = captioner.translate([arguments.image], [arguments.text], arguments.language, arguments.beams)
     record = {"image": arguments.image, "language": arguments.language, "source": arguments.text, "text": text}
     _print(arguments.json, record, text)
     return 0
 
 
-def _score(captioner: Captioner, arguments: argparse.Namespace) -> int:
+def _score(arguments: argparse.Namespace) -> int:
+    captioner = Captioner(arguments.model, arguments.revision)
     if len(arguments.candidate) < 2:
         raise ValueError("one candidate alone wins always: give --candidate at least twice")
     scores = captioner.score(arguments.image, arguments.text, arguments.language, arguments.candidate)
@@ -150,7 +155,7 @@ def main(argv: list[str] | None = None) -> int:
     hub_logging.set_verbosity_error()
     warnings.showwarning = lambda message, *rest, **more: print(f"florenz: {message}", file=sys.stderr)
     try:
-        return arguments.run(Captioner(arguments.model, arguments.revision), arguments)
+        return arguments.run(arguments)
     except (ValueError, OSError) as error:
         sentence = " ".join(str(error).split()) or type(error).__name__
         print(f"florenz: {sentence}", file=sys.stderr)

@@ -128,6 +128,22 @@ class FlorenzConfig(PreTrainedConfig):
     is_encoder_decoder: bool = True
     tie_word_embeddings: bool = True
 
+    @classmethod
+    def from_dict(cls, config_dict: dict[str, Any], **kwargs: Any) -> "FlorenzConfig":
+        """Read a configuration from its `dict`.
+
+        Raises:
+            ValueError: it is the configuration of another kind of model.
+        """
+        kind = config_dict.get("model_type", cls.model_type)
+        if kind != cls.model_type:
+            # The research code called its models florence2 too.
+            raise ValueError(
+                f"this is a checkpoint of model_type {kind!r}, not a Florenz: one of the research code becomes "
+                "one with `florenz convert SRC OUT`"
+            )
+        return super().from_dict(config_dict, **kwargs)
+
     def __post_init__(self, **kwargs: Any) -> None:
         if isinstance(self.text_config, dict) and self.text_config.get("model_type", "gemma2") not in DECODER_KINDS:
             kind = self.text_config["model_type"]

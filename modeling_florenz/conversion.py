@@ -1,20 +1,18 @@
-"""Read checkpoints of the research code: its configuration and names, translated strictly into ours.
+"""Turn checkpoints of the research code into Florenz: every tensor named once, placed once, none invented."""
 
-Everything unknown stops with its name: a value that is silently dropped here would be a wrong model later.
-"""
-
-import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub.errors import StrictDataclassError
-from safetensors import SafetensorError, safe_open
+from transformers import GenerationConfig
 
 from .configuration_florenz import FlorenzConfig
 from .modeling_florenz import FlorenzForConditionalGeneration
+from .research_config import translate_config
+from .sources import read_json, weight_files
+from .tensor_stream import PlannedTensor, StoredTensor, equal_values, stored_tensors
 
 
 # Research name -> ours, applied in order to the whole name. What no rule touches keeps its name.
@@ -39,7 +37,6 @@ _GEMMA_RENAMES = [
 ]
 _TRANSPOSED = {"model.multi_modal_projector.image_projection.weight"}
 _TIED = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
-_PARTNERS = {**_TIED, **{table: head for head, table in _TIED.items()}}
 
 
 def florenz_name(name: str, decoder_kind: str) -> str:
@@ -57,209 +54,88 @@ def florenz_name(name: str, decoder_kind: str) -> str:
     return name
 
 
-# What a research config may hold without meaning anything for the model: defaults of an older transformers, settings
-# of generation (kept in generation_config.json), notes on origin.
-_NOISE = set(
-    """
-    _attn_implementation_autoset _name_or_path add_cross_attention architectures auto_map bad_words_ids
-    begin_suppress_tokens chunk_size_feed_forward cross_attention_hidden_size diversity_penalty do_sample
-    early_stopping encoder_no_repeat_ngram_size exponential_decay_length_penalty finetuning_task forced_bos_token_id
-    forced_eos_token_id id2label label2id is_decoder length_penalty max_length min_length model_type num_beam_groups
-    num_beams num_return_sequences no_repeat_ngram_size output_attentions output_hidden_states output_scores prefix
-    problem_type pruned_heads remove_invalid_values repetition_penalty return_dict return_dict_in_generate sep_token_id
-    suppress_tokens task_specific_params temperature tf_legacy_loss tokenizer_class top_k top_p torch_dtype dtype
-    torchscript transformers_version typical_p use_bfloat16 use_cache cache_implementation gradient_checkpointing
-    classifier_dropout classif_dropout use_encoder_tokenizer is_encoder_decoder enable_checkpoint hidden_act
-    attn_implementation _attn_implementation ignore_index num_hidden_layers num_labels _commit_hash""".split()
-)
-# Values the port has only one meaning for: any other stops.
-_FIXED: dict[str, dict[str, Any]] = {
-    "": {"tie_word_embeddings": True},
-    "text_config": {
-        "add_bias_logits": False,
-        "add_final_layer_norm": False,
-        "normalize_before": False,
-        "tie_word_embeddings": True,
-        "tie_encoder_decoder": False,
-    },
-    "text_config.gemma_config": {
-        "encoder_attn_every_x_layers": 1,
-        "tie_word_embeddings": True,
-        "tie_encoder_decoder": False,
-    },
-    "vision_config": {
-        "image_feature_source": ["spatial_avg_pool", "temporal_avg_pool"],
-        "tie_word_embeddings": True,
-        "tie_encoder_decoder": False,
-        # The encoder's tokens carry these; a vision tower has none.
-        "bos_token_id": None,
-        "eos_token_id": None,
-        "pad_token_id": None,
-        "decoder_start_token_id": None,
-    },
-}
-_VISION = {
-    "depths": "depths",
-    "dim_embed": "embed_dim",
-    "num_heads": "num_heads",
-    "num_groups": "num_groups",
-    "patch_size": "patch_size",
-    "patch_stride": "patch_stride",
-    "patch_padding": "patch_padding",
-    "patch_prenorm": "patch_prenorm",
-    "window_size": "window_size",
-    "drop_path_rate": "drop_path_rate",
-}
-_BART_SHARED = (
-    "d_model dropout attention_dropout activation_dropout activation_function init_std scale_embedding "
-    "max_position_embeddings encoder_layers encoder_attention_heads encoder_ffn_dim encoder_layerdrop decoder_layers "
-    "decoder_attention_heads decoder_ffn_dim decoder_layerdrop"
-).split()
-_GEMMA = (
-    "attention_bias attention_dropout attn_logit_softcapping final_logit_softcapping head_dim hidden_activation "
-    "hidden_size initializer_range intermediate_size max_position_embeddings num_attention_heads num_hidden_layers "
-    "num_key_value_heads query_pre_attn_scalar rms_norm_eps rope_theta sliding_window vocab_size"
-).split()
-_IDS = ("pad_token_id", "bos_token_id", "eos_token_id", "decoder_start_token_id")
+def expected_shapes(config: FlorenzConfig) -> dict[str, tuple[int, ...]]:
+    """List name and shape of every tensor that a saved Florenz of this configuration holds."""
+    with torch.device("meta"):
+        state = FlorenzForConditionalGeneration(config).state_dict()
+    # The head is the embedding: files hold it once.
+    return {name: tuple(tensor.shape) for name, tensor in state.items() if name not in _TIED}
 
 
-class _Section:
-    """Take values out of one level of a research config, then refuse whatever is left."""
-
-    def __init__(self, values: Any, path: str) -> None:
-        if not isinstance(values, dict):
-            raise ValueError(f"config.json: {path or 'the file'} is {type(values).__name__}, not an object")
-        self.values, self.path = dict(values), path
-
-    def name(self, key: str) -> str:
-        return f"{self.path}.{key}" if self.path else key
-
-    def take(self, key: str, default: Any = ...) -> Any:
-        if key not in self.values and default is ...:
-            raise ValueError(f"config.json: {self.name(key)} is missing")
-        return self.values.pop(key, default)
-
-    def finish(self) -> None:
-        for key, only in _FIXED[self.path].items():
-            if (value := self.values.pop(key, only)) != only:
-                raise ValueError(f"config.json: {self.name(key)} is {value!r}; only {only!r} can be converted")
-        for key, value in self.values.items():
-            if key not in _NOISE:
-                raise ValueError(f"config.json: {self.name(key)} = {value!r} is unknown, so it cannot be converted")
-
-
-def _agreed(name: str, *values: Any) -> Any:
-    """Give the one value that several places name; those that leave it out do not count."""
-    given = {value for value in values if value is not None}
-    if len(given) != 1:
-        raise ValueError(
-            f"config.json: {name} must have one value, but the places that name it say {sorted(given, key=repr)}"
-        )
-    return given.pop()
-
-
-def translate_config(research: dict[str, Any]) -> FlorenzConfig:
-    """Translate a research `config.json` field by field.
+def plan_conversion(folder: Path) -> tuple[FlorenzConfig, list[PlannedTensor]]:
+    """Plan every tensor of the Florenz in a research checkpoint, from its headers alone.
 
     Raises:
-        ValueError: a field is missing, unknown or has a value that has no counterpart; the message names it.
+        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
     """
-    top = _Section(research, "")
-    text, vision = (
-        _Section(top.take("text_config"), "text_config"),
-        _Section(top.take("vision_config"), "vision_config"),
+    config = translate_config(read_json(folder / "config.json"))
+    shapes = expected_shapes(config)
+    stored = stored_tensors(weight_files(folder))
+    placed: dict[str, StoredTensor] = {}
+    heads: dict[str, StoredTensor] = {}
+    for name, tensor in stored.items():
+        ours = florenz_name(name, config.text_config.model_type)
+        if ours not in shapes and ours not in _TIED:
+            raise ValueError(f"the tensor {name} is unknown: this is not a checkpoint of the research code")
+        if ours in placed or ours in heads:
+            twin = (placed.get(ours) or heads[ours]).name
+            raise ValueError(f"the tensors {twin} and {name} are the same weight: one of them is too many")
+        shape = tuple(reversed(tensor.shape)) if ours in _TRANSPOSED else tensor.shape
+        if shape != shapes[_TIED.get(ours, ours)]:
+            asked = list(shapes[_TIED.get(ours, ours)])
+            raise ValueError(f"the tensor {name} has shape {list(shape)}, but the config asks for {asked}")
+        (heads if ours in _TIED else placed)[ours] = tensor
+    for head, tensor in heads.items():
+        # Some writers leave the table out and keep the head: they are one.
+        table = placed.setdefault(_TIED[head], tensor)
+        if table is not tensor and not equal_values(table.pieces(), tensor.pieces(), table.dtype):
+            raise ValueError(f"the tensors {table.name} and {tensor.name} differ, but they are tied in this model")
+    if missing := sorted(set(shapes) - set(placed)):
+        raise ValueError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]}")
+    return config, [
+        PlannedTensor(ours, shapes[ours], tensor.dtype, _transposed(tensor) if ours in _TRANSPOSED else tensor.pieces)
+        for ours, tensor in placed.items()
+    ]
+
+
+def _transposed(tensor: StoredTensor):
+    def pieces() -> Iterator[torch.Tensor]:
+        yield tensor.read().T.reshape(-1)
+
+    return pieces
+
+
+def paper_generation(research: dict[str, Any], config: FlorenzConfig) -> GenerationConfig:
+    """Give the settings of the paper's captions and translations (spec 6.1) for a checkpoint of the research code."""
+    # Which ids are forced differs between the sizes.
+    forced = {name: research["text_config"].get(name) for name in ("forced_bos_token_id", "forced_eos_token_id")}
+    return generation_settings(config, **forced)
+
+
+def generation_settings(config: FlorenzConfig, **forced: int | None) -> GenerationConfig:
+    """Give the paper's search (4 beams, 128 tokens, no 3-gram twice) with the ids of this configuration."""
+    ids = {name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
+    return GenerationConfig(
+        **ids,
+        decoder_start_token_id=config.decoder_start_token_id,
+        num_beams=4,
+        max_new_tokens=128,
+        early_stopping=True,
+        no_repeat_ngram_size=3,
+        **forced,
     )
 
-    tower = {ours: vision.take(theirs) for theirs, ours in _VISION.items()}
-    for key, kind, field in (
-        ("image_pos_embed", "learned_abs_2d", "max_pos_embeddings"),
-        ("visual_temporal_embedding", "COSINE", "max_temporal_embeddings"),
-    ):
-        embedding = vision.take(key)
-        if not isinstance(embedding, dict) or embedding.get("type") != kind or set(embedding) != {"type", field}:
-            raise ValueError(f"config.json: vision_config.{key} is not the {kind!r} embedding that can be converted")
-        tower["max_position_embeddings" if field.startswith("max_pos") else field] = embedding[field]
-    shared = {key: text.take(key) for key in _BART_SHARED}
-    _agreed("projection_dim", top.take("projection_dim"), vision.take("projection_dim"), shared["d_model"])
-    vision.finish()
 
-    ids = {key: top.take(key) for key in _IDS}
-    encoder_ids = dict(zip(("bos_token_id", "pad_token_id", "eos_token_id"), (0, 1, 2), strict=True))
-    encoder_ids = {key: text.take(f"encoder_{key}", value) for key, value in encoder_ids.items()}
-    values = text.take("gemma_config", None)
-    gemma = None if values is None else _Section(values, "text_config.gemma_config")
-    for section in filter(None, (text, gemma)):
-        for key in _IDS:
-            if (value := section.take(key, None)) not in (None, ids[key]):
-                raise ValueError(f"config.json: {section.name(key)} is {value!r}, but {key} is {ids[key]!r}")
-    vocab_size = _agreed("vocab_size", top.take("vocab_size", None), text.take("vocab_size"))
-    encoder_vocab_size = _agreed("encoder_vocab_size", top.take("encoder_vocab_size"), text.take("encoder_vocab_size"))
-    text.finish()
-    top.finish()
-
-    encoder = {**shared, **encoder_ids, "vocab_size": encoder_vocab_size}
-    if gemma is None:
-        decoder = {"model_type": "bart", **shared, "vocab_size": vocab_size}
-    else:
-        _agreed("gemma_config.encoder_hidden_size", gemma.take("encoder_hidden_size", None), encoder["d_model"])
-        decoder = {"model_type": "gemma2", **{key: gemma.take(key) for key in _GEMMA if key in gemma.values}}
-        gemma.finish()
-        _agreed("gemma_config.vocab_size", decoder.get("vocab_size"), vocab_size)
-        if "rope_theta" in decoder:
-            decoder["rope_parameters"] = {"rope_type": "default", "rope_theta": decoder.pop("rope_theta")}
-    try:
-        return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
-    except StrictDataclassError as error:
-        # Their text goes on with lists of types.
-        raise ValueError(f"config.json: {str(error.__cause__ or error).split('. ')[0]}") from None
-
-
-def read_json(path: Path) -> Any:
-    """Read a JSON file; say in one sentence why it could not be read."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise ValueError(f"{path} does not exist: give the folder of a checkpoint") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} could not be read: {error}") from None
-
-
-def weight_files(folder: Path) -> list[Path]:
-    """List the safetensors files of a checkpoint, one or sharded.
-
-    Raises:
-        ValueError: there is none, a shard is missing, or the weights are pickled.
-    """
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        content = read_json(index)
-        weight_map = content.get("weight_map") if isinstance(content, dict) else None
-        names = list(weight_map.values()) if isinstance(weight_map, dict) else []
-        if not names or any(not isinstance(name, str) or Path(name).name != name for name in names):
-            raise ValueError(f"{index} names no shard, or one outside its folder")
-        names = sorted(set(names))
-    elif (folder / "model.safetensors").exists():
-        names = ["model.safetensors"]
-    elif pickled := sorted(path.name for ending in ("bin", "pt", "pth") for path in folder.glob(f"*.{ending}")):
-        raise ValueError(f"{folder} holds only pickled weights ({pickled[0]}), which can run code: use safetensors")
-    else:
-        raise ValueError(f"{folder} holds no model.safetensors")
-    for name in names:
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} lacks the shard {name}, which its index names")
-    return [folder / name for name in names]
-
-
-def iterate_tensors(files: Iterable[Path], decoder_kind: str) -> Iterable[tuple[str, str, torch.Tensor]]:
-    """Yield research name, our name and tensor, one at a time, already in our layout."""
-    for path in files:
-        try:
-            with safe_open(path, framework="pt") as file:
-                for name in file.keys():  # noqa: SIM118  (a safetensors file, not a dict)
-                    tensor, ours = file.get_tensor(name), florenz_name(name, decoder_kind)
-                    yield name, ours, tensor.T.contiguous() if ours in _TRANSPOSED else tensor
-        except (SafetensorError, OSError) as error:
-            raise ValueError(f"{path} could not be read as safetensors: {error}") from None
+def fill_model(config: FlorenzConfig, tensors: Sequence[PlannedTensor]) -> FlorenzForConditionalGeneration:
+    """Build the model in memory, in float32, and put the planned values into it; in eval mode."""
+    model = FlorenzForConditionalGeneration(config)
+    state = model.state_dict()
+    for tensor in tensors:
+        flat, start = state[tensor.name].view(-1), 0
+        for piece in tensor.pieces():
+            flat[start : start + len(piece)] = piece
+            start += len(piece)
+    return model.eval()
 
 
 def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGeneration:
@@ -273,35 +149,15 @@ def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGenerat
 
     Raises:
         ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
+
+    Example:
+
+    ```python
+    >>> model = load_research_checkpoint("caption-via-translation-3_5B")  # doctest: +SKIP
+    ```
     """
     folder = Path(folder)
-    research = read_json(folder / "config.json")
-    config = translate_config(research)
-    kind = config.text_config.model_type
-    files = weight_files(folder)
-    model = FlorenzForConditionalGeneration(config)
-    state = model.state_dict()
-    seen: dict[str, str] = {}
-    for name, ours, tensor in iterate_tensors(files, kind):
-        if ours not in state:
-            raise ValueError(f"the tensor {name} is unknown: this is not a checkpoint of the research code")
-        if ours in seen:
-            raise ValueError(f"the tensors {seen[ours]} and {name} are the same weight: one of them is too many")
-        if tensor.shape != state[ours].shape:
-            raise ValueError(
-                f"the tensor {name} has shape {list(tensor.shape)}, but the config asks for {list(state[ours].shape)}"
-            )
-        # Head and embedding share one memory: whichever comes second finds the first in it.
-        if (partner := _PARTNERS.get(ours)) in seen and not torch.equal(state[ours], tensor.to(state[ours].dtype)):
-            raise ValueError(f"the tensors {seen[partner]} and {name} differ, but they are tied in this model")
-        state[ours].copy_(tensor)
-        seen[ours] = name
-    # The head shares its memory with the embedding, so it need not be in the file.
-    if missing := sorted(set(state) - set(seen) - set(_TIED)):
-        raise ValueError(f"the checkpoint lacks {len(missing)} tensors, the first is {missing[0]}")
-    # How the paper's captions and translations were generated; which ids are forced differs between the sizes.
-    forced = {name: research["text_config"].get(name) for name in ("forced_bos_token_id", "forced_eos_token_id")}
-    model.generation_config.update(
-        num_beams=4, max_new_tokens=128, early_stopping=True, no_repeat_ngram_size=3, **forced
-    )
-    return model.eval()
+    config, tensors = plan_conversion(folder)
+    model = fill_model(config, tensors)
+    model.generation_config = paper_generation(read_json(folder / "config.json"), config)
+    return model

@@ -323,7 +323,7 @@ def test_tensor_in_two_shards_is_refused(kind: str, tmp_path: Path) -> None:
     name = next(iter(load_file(folder / "model-1.safetensors")))
     second[name] = load_file(folder / "model-1.safetensors")[name]
     save_file(second, folder / "model-2.safetensors")
-    assert_refused(folder, rf"{re.escape(name)} and {re.escape(name)} are the same weight")
+    assert_refused(folder, rf"the tensor {re.escape(name)} is both in model-1.safetensors and in model-2.safetensors")
 
 
 # Files

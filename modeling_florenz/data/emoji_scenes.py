@@ -71,9 +71,9 @@ def _check_pair(task: str, language: str) -> None:
     _check("language", language, [known for known in PREFIXES if task != "translate" or known != "en"])
 
 
-def _check_grounding(grounding: float) -> None:
-    if not 0.0 <= grounding <= 1.0:
-        raise ValueError(f"grounding must be a share from 0 to 1, not {grounding!r}.")
+def _check_share(share: float, name: str = "grounding") -> None:
+    if not 0.0 <= share <= 1.0:
+        raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}.")
 
 
 @dataclass(frozen=True)
@@ -103,17 +103,22 @@ class Scene:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Choose the (task, language) pairs that training sees, and the share of source nouns only the image tells."""
+    """Choose the (task, language) pairs that training sees, and how much of a source only the image tells.
+
+    `grounding` hides each noun with that probability, `hidden_sources` the whole sentence.
+    """
 
     pairs: tuple[tuple[str, str], ...] = PAPER_COVERAGE
     grounding: float = 0.0
+    hidden_sources: float = 0.0
 
     def __post_init__(self) -> None:
         if not self.pairs:
             raise ValueError(f"pairs must hold at least one (task, language) pair, not {self.pairs!r}.")
         for task, language in self.pairs:
             _check_pair(task, language)
-        _check_grounding(self.grounding)
+        _check_share(self.grounding)
+        _check_share(self.hidden_sources, "hidden_sources")
 
     def draw(self, rng: random.Random) -> tuple[str, str]:
         """Draw a pair: each language has an equal share as a language to caption in and as one to translate into."""
@@ -208,7 +213,7 @@ class EmojiWorld:
 
         A hidden noun is told by its broader word or, as often, by "something": only the image tells which it is.
         """
-        _check_grounding(grounding)
+        _check_share(grounding)
         _check("style", style, TASKS[:2])
         words = self._names(scene, "en")
         for position, noun in enumerate(scene.nouns):
@@ -231,7 +236,10 @@ class EmojiWorld:
         """Return the training example of an index: a training scene with a pair drawn from the coverage."""
         rng = random.Random(f"example/{index}/{seed}")
         task, language = coverage.draw(rng)
-        return self.example(self.scene("train", index, seed), task, language, rng, coverage.grounding)
+        row = self.example(self.scene("train", index, seed), task, language, rng, coverage.grounding)
+        if task == "translate" and rng.random() < coverage.hidden_sources:
+            row["source"] = "something"
+        return row
 
     def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
         """Return `count` pairs of test items whose shared English source only the image decides.

@@ -2,6 +2,9 @@
 
     python -m modeling_florenz.training.tower --output-dir runs/tower
     python -m modeling_florenz.training.florenz_tiny --tower runs/tower/tower.safetensors --output-dir runs/grounded
+    python -m modeling_florenz.training.florenz_tiny --tower runs/tower/tower.safetensors --output-dir runs/hidden \\
+        --start runs/grounded/florenz-tiny --hidden-sources 0.2 --max-steps 500 --learning-rate 3e-4 \\
+        --warmup-steps 30 --seed 9
 
 The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model all come from the
 world itself. As in the paper the vision tower is trained beforehand and frozen. The result is a float16 model folder
@@ -34,10 +37,13 @@ class TinyArguments:
 
     output_dir: str
     tower: str  # safetensors file of a trained vision tower
-    grounding: float = 0.3  # probability that a source word is hidden; 0 is the paper's plain translation
-    max_steps: int = 5500
+    start: str = ""  # florenz-tiny folder to go on from, for the second stage
+    grounding: float = 0.4  # probability that a source word is hidden; 0 is the paper's plain translation
+    hidden_sources: float = 0.0  # probability that a source is hidden whole
+    max_steps: int = 6000
     batch_size: int = 32
     learning_rate: float = 1e-3
+    warmup_steps: int = 200
     seed: int = 0
     save_steps: int = 250
     threads: int = 1
@@ -93,7 +99,9 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
             "encoder_attention_heads": 5,
             "encoder_ffn_dim": 480,
             "max_position_embeddings": 256,
-            "dropout": 0.0,
+            # Without dropout the captions of untaught languages swing from checkpoint to checkpoint.
+            "dropout": 0.1,
+            "attention_dropout": 0.1,
             "init_std": 0.05,
             # The decoder half of a BART config is not built; these keep the file from telling of one.
             "decoder_layers": 0,
@@ -110,6 +118,7 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
             "query_pre_attn_scalar": 32,
             "max_position_embeddings": 256,
             "sliding_window": 64,
+            "attention_dropout": 0.1,
             "initializer_range": 0.05,
         },
     )
@@ -161,10 +170,14 @@ def train(arguments: TinyArguments) -> Path:
     """Train, or go on training, and write the finished model folder; give its path."""
     torch.set_num_threads(arguments.threads)
     set_seed(arguments.seed)
-    world, coverage = EmojiWorld(image_size=IMAGE_SIZE), Coverage(grounding=arguments.grounding)
+    world = EmojiWorld(image_size=IMAGE_SIZE)
+    coverage = Coverage(grounding=arguments.grounding, hidden_sources=arguments.hidden_sources)
     processor = build_processor(world)
     model = build_model(processor)
     model.model.vision_tower.load_state_dict(load_file(arguments.tower))
+    if arguments.start:
+        state = load_file(Path(arguments.start) / "model.safetensors")
+        model.load_state_dict({**state, "lm_head.weight": state["model.decoder.embed_tokens.weight"]})
     model.model.vision_tower.requires_grad_(False)
     print(f"{model.num_parameters():,} parameters, {len(world.nouns)} nouns, grounding {arguments.grounding}")
     trainer = Trainer(
@@ -175,7 +188,7 @@ def train(arguments: TinyArguments) -> Path:
             per_device_train_batch_size=arguments.batch_size,
             learning_rate=arguments.learning_rate,
             lr_scheduler_type="cosine",
-            warmup_steps=200,
+            warmup_steps=arguments.warmup_steps,
             weight_decay=0.01,
             adam_beta2=0.98,
             max_grad_norm=1.0,

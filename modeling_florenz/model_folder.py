@@ -1,0 +1,147 @@
+"""Write a complete model folder (weights, processor, code, licences) without ever holding the model in memory."""
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from transformers import GenerationConfig
+
+from .configuration_florenz import SIZES, FlorenzConfig
+from .processing_florenz import FlorenzProcessor
+from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
+
+
+PACKAGE = Path(__file__).parent
+CODE_FILES = ("configuration_florenz.py", "modeling_florenz.py", "processing_florenz.py")
+# What the small files of a folder may take beside the weights: two tokenizers are 20 MB.
+_SPARE_BYTES = 64 << 20
+
+_CARD = """---
+library_name: transformers
+pipeline_tag: image-text-to-text
+license: {license}
+language: [en, de, fr, es, ru, zh]
+base_model: [{bases}]
+tags: [florenz, image-captioning, translation]
+---
+
+# {title}
+
+{origin}
+
+```python
+from transformers import AutoModel, AutoProcessor
+
+model = AutoModel.from_pretrained("PATH_OR_REPO", trust_remote_code=True)
+processor = AutoProcessor.from_pretrained("PATH_OR_REPO", trust_remote_code=True)
+```
+
+Read the files named LICENSE and NOTICE beside this card before passing the weights on. Paper: arXiv 2503.09443.
+"""
+
+
+def size_of(config: FlorenzConfig) -> str | None:
+    """Name the published size that a configuration has the shape of, if any."""
+    for size, parts in SIZES.items():
+        sections = [(getattr(config, part), values) for part, values in parts.items()]
+        if all(getattr(section, key) == value for section, values in sections for key, value in values.items()):
+            return size
+    return None
+
+
+def licence_of(config: FlorenzConfig) -> str:
+    """Give the Hub's identifier of the licence on the weights: Gemma's where the decoder is Gemma's."""
+    return "gemma" if config.text_config.model_type == "gemma2" else "mit"
+
+
+def write_model_folder(
+    out: Path,
+    config: FlorenzConfig,
+    tensors: Sequence[PlannedTensor],
+    generation_config: GenerationConfig,
+    processor: FlorenzProcessor | None,
+    origin: str,
+    max_shard_bytes: int = 5 * 10**9,
+    verify: bool = False,
+) -> Path:
+    """Write a Florenz folder that is there whole or not at all.
+
+    Everything goes into `OUT.partial`, which becomes `OUT` by one rename. A run that was killed leaves only that
+    folder, and the next one starts it anew.
+
+    Args:
+        out: the new folder; it must not exist.
+        tensors: one for every name of the saved model.
+        origin: one sentence for the card.
+        verify: read the result again and compare every tensor with its source before it gets its name.
+
+    Raises:
+        ValueError: the folder exists, another run is writing it, the disk is too small, or verification fails.
+    """
+    if out.exists():
+        raise ValueError(f"{out} exists already: remove it or give another name")
+    needed = sum(tensor.num_bytes for tensor in tensors) + _SPARE_BYTES
+    partial, lock = out.with_name(out.name + ".partial"), out.with_name(out.name + ".lock")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock, timeout=0):
+            shutil.rmtree(partial, ignore_errors=True)
+            if (free := shutil.disk_usage(out.parent).free) < needed:
+                raise ValueError(
+                    f"{out.parent} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are needed: "
+                    "free some or choose another disk"
+                )
+            partial.mkdir()
+            files = write_tensors(partial, tensors, max_shard_bytes)
+            _write_small_files(partial, config, tensors, generation_config, processor, origin, out.name)
+            if verify:
+                compare_tensors(tensors, files)
+            partial.rename(out)
+    except Timeout:
+        raise ValueError(f"another run is writing {out}: wait for it, or give another name") from None
+    finally:
+        lock.unlink(missing_ok=True)
+    return out
+
+
+def _write_small_files(
+    folder: Path,
+    config: FlorenzConfig,
+    tensors: Sequence[PlannedTensor],
+    generation_config: GenerationConfig,
+    processor: FlorenzProcessor | None,
+    origin: str,
+    title: str,
+) -> None:
+    config.architectures = ["FlorenzForConditionalGeneration"]
+    config.dtype = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
+    for part in (config.vision_config, config.encoder_config, config.text_config):
+        part.dtype = config.dtype
+    config.save_pretrained(folder)
+    generation_config.save_pretrained(folder)
+    if processor is not None:
+        processor.save_pretrained(folder)
+        settings = folder / "tokenizer_config.json"
+        _strip_local_marks(settings)
+        _strip_local_marks(folder / "encoder_tokenizer" / settings.name)
+    for name in CODE_FILES:
+        shutil.copyfile(PACKAGE / name, folder / name)
+    is_gemma = config.text_config.model_type == "gemma2"
+    shutil.copyfile(PACKAGE / "licenses" / "FLORENCE_LICENSE", folder / "LICENSE")
+    notice = "GEMMA_NOTICE" if is_gemma else "TOKENIZER_NOTICE"
+    shutil.copyfile(PACKAGE / "licenses" / notice, folder / "NOTICE")
+    size = size_of(config)
+    bases = ["microsoft/Florence-2-base" if size == "0.4b" else "microsoft/Florence-2-large"]
+    bases += ["google/gemma-2-9b" if size == "11.2b" else "google/gemma-2-2b"] if is_gemma else []
+    card = _CARD.format(license=licence_of(config), bases=", ".join(bases), title=title, origin=origin)
+    (folder / "README.md").write_text(card, encoding="utf-8")
+
+
+def _strip_local_marks(path: Path) -> None:
+    """Forget that a tokenizer came from a folder here: whoever loads the result fetches it from elsewhere."""
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    for key in ("is_local", "local_files_only", "name_or_path"):
+        settings.pop(key, None)
+    path.write_text(json.dumps(settings, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
