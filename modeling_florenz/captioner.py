@@ -10,10 +10,12 @@ import torch
 from PIL import Image
 from transformers import PreTrainedConfig, TextIteratorStreamer
 
+from .configuration_florenz import FlorenzConfig
 from .evaluation.contrastive import mean_log_probabilities
 from .images import open_image
 from .modeling_florenz import FlorenzForConditionalGeneration
 from .processing_florenz import LANGUAGES, FlorenzProcessor
+from .quantization import quantization_config
 
 
 BUNDLED_MODEL = Path(__file__).parent / "florenz_tiny"
@@ -59,6 +61,7 @@ class Captioner:
         model: folder or Hub repository; the bundled `florenz-tiny`, which knows emoji scenes, if left out.
         revision: branch, tag or commit of the repository.
         device: where to run; a GPU if there is one.
+        quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
 
     Raises:
         ValueError: the model is missing, unreadable or of another kind.
@@ -75,20 +78,31 @@ class Captioner:
     """
 
     def __init__(
-        self, model: str | Path | None = None, revision: str | None = None, device: str | None = None
+        self,
+        model: str | Path | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        quantize: str | None = None,
     ) -> None:
         name = str(BUNDLED_MODEL if model is None else model)
         _check_model(name, revision)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Half precision is slow and coarse on a CPU.
         dtype = torch.float32 if self.device.type == "cpu" else "auto"
+        settings: dict[str, Any] = {"dtype": dtype}
+        if quantize is not None:
+            shape = FlorenzConfig.from_pretrained(name, revision=revision)
+            config = quantization_config(quantize, torch.bfloat16, shape)
+            settings = {"dtype": torch.bfloat16, "quantization_config": config, "device_map": {"": str(self.device)}}
         try:
             self.processor = FlorenzProcessor.from_pretrained(name, revision=revision)
-            self.model = FlorenzForConditionalGeneration.from_pretrained(name, revision=revision, dtype=dtype)
+            self.model = FlorenzForConditionalGeneration.from_pretrained(name, revision=revision, **settings)
         except Exception as error:  # broken files raise many kinds, from tokenizers, safetensors and transformers
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(f"the model {name} could not be loaded: {reason}") from error
-        self.model.to(self.device).eval()
+        if quantize is None:
+            self.model.to(self.device)
+        self.model.eval()
 
     @property
     def languages(self) -> list[str]:

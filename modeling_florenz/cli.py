@@ -16,6 +16,7 @@ from .captioner import Captioner
 from .cli_checkpoints import add_commands
 from .images import find_images, open_image
 from .processing_florenz import TASKS
+from .quantization import PRESETS
 
 
 class _Parser(argparse.ArgumentParser):
@@ -42,6 +43,7 @@ def _build_parser() -> _Parser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
     shared.add_argument("--revision", help="branch, tag or commit of the repository")
+    shared.add_argument("--quantize", choices=PRESETS, help="layers in fewer bits, for less memory")
     shared.add_argument("--json", action="store_true", help="one JSON object a line")
     beams = argparse.ArgumentParser(add_help=False)
     beams.add_argument("--beams", type=_at_least_one, default=4, help="beams of the search (default: 4)")
@@ -80,7 +82,7 @@ def _print(as_json: bool, record: dict[str, Any], line: str) -> None:
 
 
 def _caption(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision)
+    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
     languages = captioner.languages if arguments.language == "all" else [arguments.language]
     for language in languages:
         captioner.processor.prompt(arguments.task, language)  # says what is wrong before any image is opened
@@ -114,7 +116,7 @@ def _caption(arguments: argparse.Namespace) -> int:
 
 
 def _translate(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision)
+    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
     [text] = captioner.translate([arguments.image], [arguments.text], arguments.language, arguments.beams)
     record = {"image": arguments.image, "language": arguments.language, "source": arguments.text, "text": text}
     _print(arguments.json, record, text)
@@ -122,7 +124,7 @@ def _translate(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision)
+    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
     if len(arguments.candidate) < 2:
         raise ValueError("one candidate alone wins always: give --candidate at least twice")
     scores = captioner.score(arguments.image, arguments.text, arguments.language, arguments.candidate)

@@ -1,7 +1,7 @@
 """Read and write safetensors piece by piece, so that a checkpoint may be far larger than memory.
 
 The library's own `save_file` wants a whole shard in memory, and its memory-mapped reads count as resident: for an
-11.2b that is 22 GB. Here a piece of at most 32 MB is alive at a time. The library still checks every file it opens.
+11.2b that is 22 GB. Here a piece of at most 8 MB is alive at a time. The library still checks every file it opens.
 """
 
 import json
@@ -15,7 +15,8 @@ from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 
-PIECE_BYTES = 32 << 20
+# Small enough that the allocator hands the same warm memory out again.
+PIECE_BYTES = 8 << 20
 DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
@@ -57,20 +58,20 @@ class StoredTensor:
     start: int
 
     def pieces(self) -> Iterator[torch.Tensor]:
-        """Yield the values in order as flat tensors of at most 32 MB each."""
+        """Yield the values in order as flat tensors of at most 8 MB each."""
         rest = math.prod(self.shape) * self.dtype.itemsize
         with self.path.open("rb", buffering=0) as file:
             file.seek(self.start)
             while rest:
-                buffer = bytearray(min(rest, PIECE_BYTES))
-                view, filled = memoryview(buffer), 0
-                while filled < len(buffer):
+                buffer = torch.empty(min(rest, PIECE_BYTES), dtype=torch.uint8)
+                view, filled = memoryview(buffer.numpy()), 0
+                while filled < len(view):
                     count = file.readinto(view[filled:])
                     if not count:
                         raise ValueError(f"{self.path} ends inside the tensor {self.name}: the file is cut off")
                     filled += count
                 rest -= filled
-                yield torch.frombuffer(buffer, dtype=self.dtype)
+                yield buffer.view(self.dtype)
 
     def read(self) -> torch.Tensor:
         """Read the whole tensor."""

@@ -43,7 +43,10 @@ def main() -> None:
     timed("encoder", lambda: model.model.encoder(inputs_embeds=embeds))
     search = {"num_beams": 1, "min_new_tokens": arguments.tokens, "max_new_tokens": arguments.tokens}
     ids = timed("all of generate", lambda: model.generate(**inputs, **search))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    # Weights are mapped from the file: they become resident when they are first used.
     print(f"weights {size / 1e9:.2f} GB, peak memory after loading {loaded / 1e9:.2f} GB: {loaded / size:.3f} times")
+    print(f"peak memory after captioning {peak / 1e9:.2f} GB: {peak / size:.3f} times")
     print("| part | seconds |\n|---|---|")
     for name, value in seconds.items():
         print(f"| {name} | {value:.2f} |")
