@@ -1,83 +1,150 @@
-"""Assemble the processor of a Florenz from the files of Florence-2 and Gemma-2 (spec 3.1); no code of theirs runs."""
+"""Assemble the processor of a Florenz from the files of its two base models; nothing in their folders is executed."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 from tokenizers import AddedToken
-from transformers import GemmaTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from tokenizers.models import BPE
+from transformers import BartTokenizer, GemmaTokenizer, PreTrainedTokenizerBase
+from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from .processing_florenz import FlorenzProcessor, florenz_image_processor
 from .sources import read_json
+from .vocabulary import BART_SIZE, FLORENCE, GEMMA
 
 
-BART_SIZE, FLORENCE_SIZE, GEMMA_SIZE = 50_265, 51_289, 256_000
-FLORENCE_TOKENS = [
-    *("<od>", "</od>", "<ocr>", "</ocr>"),
-    *(f"<loc_{index}>" for index in range(1000)),
-    *("<cap>", "</cap>", "<ncap>", "</ncap>", "<dcap>", "</dcap>", "<grounding>", "</grounding>", "<seg>", "</seg>"),
-    *("<sep>", "<region_cap>", "</region_cap>", "<region_to_desciption>", "</region_to_desciption>"),
-    *("<proposal>", "</proposal>", "<poly>", "</poly>", "<and>"),
-]
+Built = TypeVar("Built")
+
+_FLORENCE_FIX = "give the folder of microsoft/Florence-2-base or microsoft/Florence-2-large"
+_GEMMA_FIX = "give the folder of google/gemma-2-2b"
+# Both tokenizers of the release cut and pad on the right, and have Florence-2's limit (spec 3.1).
+_SIDES: dict[str, Any] = {"padding_side": "right", "truncation_side": "right", "model_max_length": 1024}
+# The native Florence-2 marks images so; Florenz puts their features in front of the prompt and has no row for it.
+_KNOWN_ADDED = {**FLORENCE.added, "<image>": FLORENCE.size}
+# What decides about pixels; the size is not among it, as it is chosen here.
+_PIXELS = "do_resize resample do_center_crop do_rescale rescale_factor do_normalize image_mean image_std".split()
 
 
-def load_florence_tokenizer(folder: Path) -> PreTrainedTokenizerFast:
-    """Load BART's tokenizer with Florence-2's 1,024 tokens at ids 50,265 to 51,288.
+def _load(folder: Path, what: str, fix: str, build: Callable[[Path], Built]) -> Built:
+    """Build from the files of a folder; whatever is wrong with them becomes one sentence with the folder and a fix."""
+    folder = Path(folder)
+    try:
+        if not folder.is_dir():
+            raise ValueError("there is no such folder")
+        return build(folder)
+    except Exception as error:  # tokenizers raises bare exceptions for a broken file
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        raise ValueError(f"{folder} does not hold {what}: {reason}; {fix}") from error
+
+
+def _require(path: Path) -> Path:
+    if not path.is_file():
+        raise ValueError(f"it lacks {path.name}")
+    return path
+
+
+def _read_object(path: Path) -> dict[str, Any]:
+    content = read_json(_require(path))
+    if not isinstance(content, dict):
+        raise ValueError(f"its {path.name} holds no object")
+    return content
+
+
+def _build_florence(folder: Path) -> PreTrainedTokenizerBase:
+    if (folder / "tokenizer.json").exists():
+        content = _read_object(folder / "tokenizer.json")
+        try:
+            vocab, pairs = content["model"]["vocab"], content["model"]["merges"]
+            added = {token["content"]: token["id"] for token in content["added_tokens"] if token["id"] >= BART_SIZE}
+        except (KeyError, TypeError):
+            raise ValueError("its tokenizer.json has no vocabulary, merges and added tokens") from None
+        merges = [tuple(pair.split(" ") if isinstance(pair, str) else pair) for pair in pairs]
+    elif (folder / "vocab.json").exists():
+        vocab, merges = BPE.read_file(str(folder / "vocab.json"), str(_require(folder / "merges.txt")))
+        legacy = folder / "added_tokens.json"
+        added = _read_object(legacy) if legacy.exists() else {}
+    else:
+        raise ValueError("it lacks tokenizer.json, or vocab.json and merges.txt")
+    if len(vocab) != BART_SIZE:
+        raise ValueError(f"it has {len(vocab):,} entries, not the {BART_SIZE:,} of BART that Florence-2 adds to")
+    # A fine-tuned Florence-2 with words of its own: their rows would be lost here, or shift all others.
+    for token, index in added.items():
+        if _KNOWN_ADDED.get(token) != index:
+            raise ValueError(f"it adds {token!r} with id {index}, which Florence-2's does not")
+    # From the words alone: settings beside them differ between copies, and what is added to them is known.
+    mask = AddedToken("<mask>", lstrip=True, special=True)
+    tokenizer = BartTokenizer(vocab=vocab, merges=merges, mask_token=mask, **_SIDES)
+    tokenizer.add_special_tokens({"extra_special_tokens": list(FLORENCE.added)})
+    FLORENCE.check(tokenizer)
+    return tokenizer
+
+
+def _build_gemma(folder: Path) -> PreTrainedTokenizerBase:
+    path = _require(folder / "tokenizer.json")
+    tokenizer = GemmaTokenizer(tokenizer_file=str(path), add_bos_token=True, add_eos_token=True, **_SIDES)
+    GEMMA.check(tokenizer)
+    return tokenizer
+
+
+def _check_pixels(folder: Path) -> None:
+    settings = _read_object(folder / "preprocessor_config.json")
+    given = {name: settings[name] for name in _PIXELS if name in settings}
+    found, expected = CLIPImageProcessorPil(**given).to_dict(), florenz_image_processor().to_dict()
+    for name in _PIXELS:
+        if found[name] != expected[name]:
+            raise ValueError(f"its preprocessor_config.json sets {name} to {found[name]}, not {expected[name]}")
+
+
+def load_florence_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of prompts: BART's 50,265 entries and Florence-2's 1,024, no more (spec 3.1).
+
+    Args:
+        folder: holds `tokenizer.json`, or `vocab.json` and `merges.txt`, of a Florence-2.
 
     Raises:
-        ValueError: the folder holds no such tokenizer.
+        ValueError: a file is missing, broken or of another tokenizer.
+
+    Example:
+        >>> load_florence_tokenizer(Path("Florence-2-base"))("<od>")["input_ids"]  # doctest: +SKIP
+        [0, 50265, 2]
     """
-    tokenizer = _fast_tokenizer(
-        folder, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<unk>", mask_token="<mask>"
-    )
-    if len(tokenizer) == BART_SIZE:
-        tokenizer.add_tokens([AddedToken(token, special=True, normalized=False) for token in FLORENCE_TOKENS])
-    ids = [tokenizer.bos_token_id, tokenizer.pad_token_id, tokenizer.eos_token_id]
-    wanted = list(range(BART_SIZE, FLORENCE_SIZE))
-    if ids != [0, 1, 2] or tokenizer.convert_tokens_to_ids(FLORENCE_TOKENS) != wanted:
-        raise ValueError(f"{folder} does not hold Florence-2's tokenizer: give the folder of a Florence-2 model")
-    return tokenizer
+    return _load(folder, "Florence-2's tokenizer", _FLORENCE_FIX, _build_florence)
 
 
 def load_gemma_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load Gemma-2's tokenizer so that a text becomes `<bos> ... <eos>`, padded and cut on the right.
+    """Load the tokenizer of targets: Gemma 2's, which writes bos and eos and pads on the right (spec 3.1).
+
+    Args:
+        folder: holds the `tokenizer.json` of a Gemma 2.
 
     Raises:
-        ValueError: the folder holds no such tokenizer.
+        ValueError: the file is missing, broken or of another tokenizer.
+
+    Example:
+        >>> load_gemma_tokenizer(Path("gemma-2-2b"))("  ")["input_ids"]  # doctest: +SKIP
+        [2, 139, 1]
     """
-    sides = {"padding_side": "right", "truncation_side": "right"}
-    read_json(folder / "tokenizer.json")
-    try:
-        tokenizer = GemmaTokenizer.from_pretrained(folder, add_bos_token=True, add_eos_token=True, **sides)
-        ids = [tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.bos_token_id]
-    except Exception as error:  # broken files raise many kinds
-        raise ValueError(f"{folder}: tokenizer.json could not be loaded: {str(error).splitlines()[0]}") from None
-    if ids != [0, 1, 2] or len(tokenizer) != GEMMA_SIZE:
-        raise ValueError(
-            f"{folder} holds a tokenizer of {len(tokenizer):,} entries, not Gemma-2's {GEMMA_SIZE:,}: "
-            "give the folder of a Gemma-2 model"
-        )
-    return tokenizer
-
-
-def _fast_tokenizer(folder: Path, **names: str) -> PreTrainedTokenizerFast:
-    read_json(folder / "tokenizer.json")
-    try:
-        return PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json"), padding_side="right", **names)
-    except Exception as error:  # the tokenizers library raises bare exceptions
-        raise ValueError(f"{folder}: tokenizer.json could not be loaded: {str(error).splitlines()[0]}") from None
+    return _load(folder, "Gemma-2's tokenizer", _GEMMA_FIX, _build_gemma)
 
 
 def assemble_processor(florence: Path, gemma: Path, image_size: int = 768) -> FlorenzProcessor:
-    """Build the processor of the paper's models: BART prompts, Gemma targets, square images of `image_size` px.
+    """Assemble the processor of a Florenz, of any size, from the folders of its two base models (spec 3.1, 3.3).
+
+    Args:
+        florence: folder with the processor files of a Florence-2.
+        gemma: folder with the tokenizer of a Gemma 2.
+        image_size: side of the square that images are stretched to, in pixels.
 
     Raises:
-        ValueError: a folder does not hold the tokenizer it should.
+        ValueError: a file is missing, broken or of another model, or the size is no positive whole number.
 
     Example:
-
-    ```python
-    >>> processor = assemble_processor(Path("Florence-2-large"), Path("gemma-2-2b"))  # doctest: +SKIP
-    ```
+        >>> processor = assemble_processor(Path("Florence-2-base"), Path("gemma-2-2b"))  # doctest: +SKIP
+        >>> processor.save_pretrained("my-florenz")  # doctest: +SKIP
     """
-    return FlorenzProcessor(
-        florenz_image_processor(image_size), load_gemma_tokenizer(gemma), load_florence_tokenizer(florence)
-    )
+    if type(image_size) is not int or image_size < 1:
+        raise ValueError(f"image_size is {image_size!r}: give a positive whole number of pixels")
+    _load(florence, "Florence-2's image settings", _FLORENCE_FIX, _check_pixels)
+    tokenizer, encoder_tokenizer = load_gemma_tokenizer(gemma), load_florence_tokenizer(florence)
+    return FlorenzProcessor(florenz_image_processor(image_size), tokenizer, encoder_tokenizer)
