@@ -88,9 +88,8 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for path in files:
         try:
-            with safe_open(path, framework="pt"):  # checks header, offsets and length
-                pass
-            with path.open("rb") as file:
+            # Opened here first: the library calls a file without permission a missing one.
+            with path.open("rb") as file, safe_open(path, framework="pt"):  # checks header, offsets and length
                 length = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(length))
         except (SafetensorError, OSError, ValueError) as error:
