@@ -33,7 +33,7 @@ from .tower import IMAGE_SIZE, VISION
 
 @dataclass
 class TinyArguments:
-    """Say how `florenz-tiny` is trained; the defaults made the bundled checkpoint."""
+    """Say how `florenz-tiny` is trained; the defaults made the first stage of the bundled checkpoint."""
 
     output_dir: str
     tower: str  # safetensors file of a trained vision tower
