@@ -1,0 +1,148 @@
+"""Put every dataset into the same columns: images opened on access, rows checked when loaded."""
+
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset, Features, Image, List, Value
+from PIL import Image as PILImage
+
+from ..processing_florenz import SOURCE, TASKS
+
+
+COLUMNS = Features(
+    {
+        "image": Image(decode=True),
+        "task": Value("string"),
+        "language": Value("string"),
+        "source": Value("string"),
+        "target": Value("string"),
+        "references": List(Value("string")),
+        "key": Value("string"),
+    }
+)
+ISO_639_1 = frozenset(
+    "aa ab ae af ak am an ar as av ay az ba be bg bi bm bn bo br bs ca ce ch co cr cs cu cv cy da de dv dz ee el en "
+    "eo es et eu fa ff fi fj fo fr fy ga gd gl gn gu gv ha he hi ho hr ht hu hy hz ia id ie ig ii ik io is it iu ja "
+    "jv ka kg ki kj kk kl km kn ko kr ks ku kv kw ky la lb lg li ln lo lt lu lv mg mh mi mk ml mn mr ms mt my na nb "
+    "nd ne ng nl nn no nr nv ny oc oj om or os pa pi pl ps pt qu rm rn ro ru rw sa sc sd se sg si sk sl sm sn so sq "
+    "sr ss st su sv sw ta te tg th ti tk tl tn to tr ts tt tw ty ug uk ur uz ve vi vo wa wo xh yi yo za zh zu".split()
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Hold one example: the target is the first reference, `where` tells a reader of errors where it stands.
+
+    `incorrect` is a wrong translation that another image would make right; a dataset has one in all rows or in none.
+    """
+
+    image: Path
+    task: str
+    language: str
+    references: list[str]
+    key: str
+    where: str
+    source: str = ""
+    incorrect: str | None = None
+
+
+def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> Dataset:
+    """Build a dataset with `COLUMNS`, and `incorrect` where rows have it, without opening an image.
+
+    Args:
+        rows: checked one by one.
+        origin: file or folder of the rows, to be named if there is none.
+        stand_in: show a plain grey picture where an image is missing, for trial runs on text alone.
+
+    Raises:
+        ValueError: there is no row, or one has an unknown task or language, an empty text, a source where none is
+            due or none where one is, a key that is taken, or no image.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "incorrect")}
+    places: dict[str, str] = {}
+    for row in rows:
+        _check_texts(row)
+        if row.key in places:
+            raise ValueError(f"{row.where}: {row.key} is there already, in {places[row.key]}: keep one of them")
+        places[row.key] = row.where
+        found = row.image.is_file()
+        if not found and not stand_in:
+            raise ValueError(
+                f"{row.where}: the image {row.image} does not exist: put it there, or pass stand_in=True for a trial "
+                "run on text alone"
+            )
+        # Only a path with a root is sure never to be taken for the address of a file elsewhere.
+        image = {"bytes": None, "path": str(row.image.absolute())} if found else {"bytes": _grey(), "path": None}
+        for name in ("task", "language", "source", "references", "key"):
+            columns[name].append(getattr(row, name))
+        columns["image"].append(image)
+        columns["target"].append(row.references[0])
+        if row.incorrect is not None:
+            columns["incorrect"].append(row.incorrect)
+    if not places:
+        raise ValueError(f"{origin} holds no row of what was asked for: check that its files are complete")
+    if not columns["incorrect"]:
+        del columns["incorrect"]
+        return Dataset.from_dict(columns, features=COLUMNS)
+    return Dataset.from_dict(columns, features=Features({**COLUMNS, "incorrect": Value("string")}))
+
+
+def caption_rows(row: Row, training: bool) -> Iterator[Row]:
+    """Give an image with all its references as one row or, for training, each of its captions as a row."""
+    if not training:
+        yield row
+        return
+    for number, caption in enumerate(row.references, start=1):
+        yield replace(row, references=[caption], key=f"{row.key}#{number}")
+
+
+def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
+    """Refuse a value that is none of the choices."""
+    choices = list(choices)
+    if value not in choices:
+        raise ValueError(f"{what} must be one of {', '.join(map(str, choices))}, not {value!r}")
+
+
+def warn_if_incomplete(path: Path, found: int, published: int) -> None:
+    """Warn that a dataset is not the published one, whose results would not compare with others'."""
+    if found != published:
+        warnings.warn(
+            f"{path} has {found:,} entries, but {published:,} were published: results on it compare with no others",
+            stacklevel=3,
+        )
+
+
+def _check_texts(row: Row) -> None:
+    try:
+        check_choice("task", row.task, TASKS)
+        if row.language not in ISO_639_1:
+            raise ValueError(f"the language {row.language!r} is no ISO 639-1 code: give one such as en, de or zh")
+        translates = SOURCE in TASKS[row.task]
+        if translates and row.language == "en":
+            raise ValueError("translate goes from English into another language: give that language, not 'en'")
+        if translates != bool(row.source.strip()):
+            due = "needs a source, the English text" if translates else "takes no source: leave it out"
+            raise ValueError(f"the task {row.task} {due}")
+        if not row.references:
+            raise ValueError("there is no text: give at least one")
+        texts = [row.source, *row.references, *([] if row.incorrect is None else [row.incorrect])]
+        if not all(text.strip() for text in texts[1:]):
+            raise ValueError("a text is empty: write one or take the row out")
+        "".join(texts).encode()
+    except UnicodeEncodeError:
+        # JSON can escape half of a character, which no file of text can hold.
+        raise ValueError(f"{row.where}: a text holds half a character (a surrogate): write it anew") from None
+    except ValueError as error:
+        raise ValueError(f"{row.where}: {error}") from None
+
+
+@cache
+def _grey() -> bytes:
+    buffer = io.BytesIO()
+    PILImage.new("RGB", (64, 64), (128, 128, 128)).save(buffer, "PNG")
+    return buffer.getvalue()

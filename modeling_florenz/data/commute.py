@@ -1,0 +1,53 @@
+"""Load CoMMuTE (Futeral et al. 2023, arXiv 2212.10140) from a copy of github.com/MatthieuFP/CoMMuTE."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets import Dataset
+
+from .columns import Row, build_dataset, check_choice, warn_if_incomplete
+from .files import find_image, image_folders, read_parallel
+
+
+# Published sizes.
+SPLITS = {"test": {"de": 300, "fr": 308, "ru": 324, "zh": 324}, "dev": {"fr": 60}}
+
+
+def load_commute(folder: str | Path, language: str, split: str = "test", stand_in: bool = False) -> Dataset:
+    """Load ambiguous English sentences with the right and, as `incorrect`, the wrong translation for the image.
+
+    Texts are left as they are, with the blanks around them, as published accuracies have it (spec section 6.3).
+
+    Args:
+        folder: copy of the repository, with `en-<language>` (`en-fr_dev` for dev), and the images in `images`
+            (`images_dev` for dev) or in folders within it.
+        language: de, fr, ru or zh; dev has fr only.
+        split: test or dev.
+        stand_in: show a grey picture where an image is missing.
+
+    Raises:
+        ValueError: a file is missing, files differ in length, a line is empty, or an image is missing.
+
+    Example:
+
+    ```python
+    >>> load_commute("CoMMuTE", "de")[0]["incorrect"]  # doctest: +SKIP
+    ```
+    """
+    check_choice("split", split, SPLITS)
+    check_choice("language", language, SPLITS[split])
+    ending = "" if split == "test" else f"_{split}"
+    texts = Path(folder) / f"en-{language}{ending}"
+    correct = texts / f"correct.{language}"
+    lines = read_parallel([correct, texts / f"incorrect.{language}", texts / "src.en", texts / "img.order"])
+    warn_if_incomplete(correct, len(lines), SPLITS[split][language])
+    folders = image_folders(Path(folder) / f"images{ending}")
+
+    def rows() -> Iterator[Row]:
+        for number, (right, wrong, source, name) in enumerate(lines, start=1):
+            where, name = f"{correct} line {number}", name.strip()
+            image = find_image(folders, name, where)
+            key = f"commute/{split}/{language}/{name}"
+            yield Row(image, "translate", language, [right], key, where, source=source, incorrect=wrong)
+
+    return build_dataset(rows(), correct, stand_in)

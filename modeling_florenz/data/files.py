@@ -1,0 +1,107 @@
+"""Read the files of datasets: what is missing or broken is told in one sentence with file, line and what to do."""
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+
+_KINDS = {str: "a text", int: "a whole number", list: "a list", dict: "an object"}
+
+
+def read_text(path: Path, fix: str = "put the published file there, plain or as .gz") -> str:
+    """Read a UTF-8 file, or its `.gz` beside it.
+
+    Raises:
+        ValueError: neither is there, or it is cut short or no UTF-8; `fix` says what to do if it is missing.
+    """
+    packed = path.with_name(path.name + ".gz")
+    path = packed if packed.is_file() and not path.exists() else path
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path == packed else content
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except FileNotFoundError:
+        raise ValueError(f"{path} does not exist: {fix}") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise ValueError(f"{path} line {line} is not UTF-8: save the file as UTF-8") from None
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path} could not be read ({error}): fetch the file anew") from None
+
+
+def read_lines(path: Path) -> list[str]:
+    """Read a file with one text a line, none of them empty; blanks around the texts stay."""
+    # Other marks that `str.splitlines` knows can stand within a sentence.
+    lines = read_text(path).split("\n")
+    if not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise ValueError(f"{path} line {number} is empty: every line needs its text, fetch the file anew")
+    return lines
+
+
+def read_parallel(paths: Sequence[Path]) -> list[tuple[str, ...]]:
+    """Read files whose lines with the same number belong together.
+
+    Raises:
+        ValueError: the files differ in length.
+    """
+    columns = [read_lines(path) for path in paths]
+    for path, lines in zip(paths, columns, strict=True):
+        if len(lines) != len(columns[0]):
+            raise ValueError(
+                f"{path} has {len(lines):,} lines, but {paths[0]} has {len(columns[0]):,}: their lines belong "
+                "together, fetch both anew"
+            )
+    return list(zip(*columns, strict=True))
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file."""
+    return _parse(read_text(path), str(path))
+
+
+def read_json_lines(path: Path) -> Iterator[tuple[str, Any]]:
+    """Yield file and line, for errors, and the value of each line of a JSON lines file."""
+    for number, line in enumerate(read_lines(path), start=1):
+        where = f"{path} line {number}"
+        yield where, _parse(line, where)
+
+
+def field(record: Any, name: str, kind: type, where: str) -> Any:
+    """Get a field of a JSON object; `ValueError` if it is missing or of another kind."""
+    value = record.get(name) if isinstance(record, dict) else None
+    if not isinstance(value, kind):
+        raise ValueError(
+            f"{where} needs {name!r} as {_KINDS[kind]}, not {value!r:.60}: mend it or fetch the file anew"
+        )
+    return value
+
+
+def image_folders(folder: Path) -> list[Path]:
+    """List a folder and the folders in it: archives of images are unpacked into one or the other."""
+    if not folder.is_dir():
+        return [folder]
+    return [folder, *sorted(inside for inside in folder.iterdir() if inside.is_dir())]
+
+
+def find_image(folders: Sequence[Path], name: str, where: str) -> Path:
+    """Find an image by its name in the first folder that has it; if none has, tell where it should be.
+
+    Raises:
+        ValueError: the name leads out of the folder.
+    """
+    if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
+        raise ValueError(f"{where}: the image {name!r} is not inside {folders[0]}: name it relative to that folder")
+    return next((path for path in (folder / name for folder in folders) if path.is_file()), folders[0] / name)
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{where} is no JSON ({error}): mend it or fetch the file anew") from None

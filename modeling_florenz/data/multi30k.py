@@ -1,0 +1,136 @@
+"""Load Multi30K (Elliott et al. 2016, arXiv 1605.00459) from a copy of github.com/multi30k/dataset.
+
+The repository has no images. They go into `images` in the same folder, or into folders within it: those of Flickr30k,
+of the two later Flickr test sets and, for `test_2017_mscoco`, COCO's `train2014` and `val2014`.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from datasets import Dataset
+
+from .columns import Row, build_dataset, caption_rows, check_choice, warn_if_incomplete
+from .files import find_image, image_folders, read_lines, read_parallel
+
+
+# Published sizes.
+TRANSLATION_SPLITS = {
+    "train": 29_000,
+    "val": 1_014,
+    "test_2016_flickr": 1_000,
+    "test_2017_flickr": 1_000,
+    "test_2018_flickr": 1_071,
+    "test_2017_mscoco": 461,
+}
+# Task 2 has an image list called test_2017 too, but no text for it: it is task 1's list of 2018.
+CAPTION_SPLITS = {"train": 29_000, "val": 1_014, "test_2016": 1_000}
+
+
+def load_multi30k_translation(folder: str | Path, split: str, language: str, stand_in: bool = False) -> Dataset:
+    """Load task 1, sentences of English with their translations: one row a sentence.
+
+    Args:
+        folder: copy of the repository, with `data/task1/raw` and `data/task1/image_splits`; files plain or as `.gz`.
+        split: train, val, test_2016_flickr, test_2017_flickr, test_2018_flickr or test_2017_mscoco (AmbiguousCOCO).
+        language: de or fr.
+        stand_in: show a grey picture where an image is missing.
+
+    Raises:
+        ValueError: a file is missing, files differ in length, a line is empty, or an image is missing.
+
+    Example:
+
+    ```python
+    >>> load_multi30k_translation("multi30k", "test_2016_flickr", "de")[0]["key"]  # doctest: +SKIP
+    'multi30k-translation/test_2016_flickr/de/1007129816.jpg'
+    ```
+    """
+    check_choice("split", split, TRANSLATION_SPLITS)
+    check_choice("language", language, ("de", "fr"))
+    raw = Path(folder) / "data" / "task1" / "raw"
+    texts, names = raw / f"{split}.{language}", _image_list(folder, split)
+    lines = read_parallel([texts, raw / f"{split}.en", names])
+    warn_if_incomplete(texts, len(lines), TRANSLATION_SPLITS[split])
+    folders = image_folders(Path(folder) / "images")
+
+    def rows() -> Iterator[Row]:
+        for number, (target, source, name) in enumerate(lines, start=1):
+            where = f"{texts} line {number}"
+            # In AmbiguousCOCO a name goes on with the number of a caption.
+            name = name.strip().partition("#")[0]
+            key = f"multi30k-translation/{split}/{language}/{name}"
+            image = find_image(folders, name, where)
+            yield Row(image, "translate", language, [_clean(target)], key, where, source=_clean(source))
+
+    return build_dataset(rows(), texts, stand_in)
+
+
+def load_multi30k_captions(folder: str | Path, split: str, language: str, stand_in: bool = False) -> Dataset:
+    """Load task 2, five descriptions an image, written for each language: one row an image, in train one a caption.
+
+    Args:
+        folder: copy of the repository, with `data/task2/raw` and `data/task2/image_splits`; files plain or as `.gz`.
+        split: train, val or test_2016.
+        language: en or de.
+        stand_in: show a grey picture where an image is missing.
+
+    Raises:
+        ValueError: a file is missing, files differ in length, a line is empty, or an image is missing.
+
+    Example:
+
+    ```python
+    >>> len(load_multi30k_captions("multi30k", "test_2016", "de")[0]["references"])  # doctest: +SKIP
+    5
+    ```
+    """
+    check_choice("split", split, CAPTION_SPLITS)
+    check_choice("language", language, ("en", "de"))
+    task = Path(folder) / "data" / "task2"
+    names = task / "image_splits" / f"{split}_images.txt"
+    lines = read_parallel([names, *(task / "raw" / f"{split}.{number}.{language}" for number in range(1, 6))])
+    warn_if_incomplete(names, len(lines), CAPTION_SPLITS[split])
+    folders = image_folders(Path(folder) / "images")
+
+    def rows() -> Iterator[Row]:
+        for number, (name, *captions) in enumerate(lines, start=1):
+            where, name = f"{names} line {number}", name.strip()
+            key = f"multi30k-captions/{split}/{language}/{name}"
+            image = find_image(folders, name, where)
+            row = Row(image, "caption", language, [_clean(caption) for caption in captions], key, where)
+            yield from caption_rows(row, training=split == "train")
+
+    return build_dataset(rows(), names, stand_in)
+
+
+def ambiguous_coco_ids(folder: str | Path) -> frozenset[int]:
+    """Give the COCO ids of the images in AmbiguousCOCO (`test_2017_mscoco`), which no training may see.
+
+    Raises:
+        ValueError: the image list is missing, or a line of it names no COCO image.
+
+    Example:
+
+    ```python
+    >>> load_coco_karpathy("coco", "train", exclude=ambiguous_coco_ids("multi30k"))  # doctest: +SKIP
+    ```
+    """
+    path = _image_list(folder, "test_2017_mscoco")
+    ids = set()
+    for number, line in enumerate(read_lines(path), start=1):
+        match = re.match(r"COCO_(?:train|val)2014_(\d{12})\.jpg(?:#|\s*$)", line)
+        if match is None:
+            raise ValueError(f"{path} line {number} names no COCO image, but {line!r:.60}: fetch the file anew")
+        ids.add(int(match[1]))
+    warn_if_incomplete(path, len(ids), TRANSLATION_SPLITS["test_2017_mscoco"])
+    return frozenset(ids)
+
+
+def _image_list(folder: str | Path, split: str) -> Path:
+    return Path(folder) / "data" / "task1" / "image_splits" / f"{split}.txt"
+
+
+def _clean(text: str) -> str:
+    """Strip a line, and make the no-break spaces of the German training text plain ones."""
+    return text.replace("\xa0", " ").strip()
