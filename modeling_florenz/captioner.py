@@ -16,9 +16,11 @@ from .images import open_image
 from .modeling_florenz import FlorenzForConditionalGeneration
 from .processing_florenz import LANGUAGES, FlorenzProcessor
 from .quantization import quantization_config
+from .sources import read_json, resolve_source
 
 
 BUNDLED_MODEL = Path(__file__).parent / "florenz_tiny"
+BUNDLED_NAME = "florenz-tiny"  # what recipes and adapters call it
 
 ImageSource = str | Path | Image.Image
 
@@ -32,7 +34,7 @@ class Score:
     perplexity: float
 
 
-def _check_model(model: str, revision: str | None) -> None:
+def check_model(model: str, revision: str | None) -> None:
     """Refuse what is no Florenz folder before transformers answers with a page of text."""
     try:
         config, _ = PreTrainedConfig.get_config_dict(model, revision=revision)
@@ -54,6 +56,21 @@ def _check_model(model: str, revision: str | None) -> None:
         raise ValueError(f"{model} is a {kind!r} model: give a Florenz model")
 
 
+def base_of_adapter(folder: Path) -> tuple[str, str | None]:
+    """Read which model an adapter belongs to, and at which commit.
+
+    Raises:
+        ValueError: the folder holds no adapter, or one whose weights are pickled.
+    """
+    settings = read_json(folder / "adapter_config.json")
+    base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{folder}/adapter_config.json names no base model: give one beside the adapter")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ValueError(f"{folder} holds no adapter_model.safetensors: pickled adapters are not opened")
+    return base, settings.get("revision")
+
+
 class Captioner:
     """Load a Florenz model once; caption many images, translate beside them, score texts, stream.
 
@@ -62,9 +79,11 @@ class Captioner:
         revision: branch, tag or commit of the repository.
         device: where to run; a GPU if there is one.
         quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
+        adapter: folder or Hub repository of a LoRA adapter; it brings its processor, and its base if `model` is
+            left out.
 
     Raises:
-        ValueError: the model is missing, unreadable or of another kind.
+        ValueError: the model or adapter is missing, unreadable or of another kind.
 
     Example:
 
@@ -83,9 +102,13 @@ class Captioner:
         revision: str | None = None,
         device: str | None = None,
         quantize: str | None = None,
+        adapter: str | Path | None = None,
     ) -> None:
-        name = str(BUNDLED_MODEL if model is None else model)
-        _check_model(name, revision)
+        adapter_folder = None if adapter is None else resolve_source(adapter)
+        if adapter_folder is not None and model is None:
+            model, revision = base_of_adapter(adapter_folder)
+        name = str(BUNDLED_MODEL if model is None or str(model) == BUNDLED_NAME else model)
+        check_model(name, revision)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Half precision is slow and coarse on a CPU.
         dtype = torch.float32 if self.device.type == "cpu" else "auto"
@@ -95,8 +118,13 @@ class Captioner:
             config = quantization_config(quantize, torch.bfloat16, shape)
             settings = {"dtype": torch.bfloat16, "quantization_config": config, "device_map": {"": str(self.device)}}
         try:
-            self.processor = FlorenzProcessor.from_pretrained(name, revision=revision)
+            if adapter_folder is None:
+                self.processor = FlorenzProcessor.from_pretrained(name, revision=revision)
+            else:
+                self.processor = FlorenzProcessor.from_pretrained(adapter_folder)
             self.model = FlorenzForConditionalGeneration.from_pretrained(name, revision=revision, **settings)
+            if adapter_folder is not None:
+                self.model.load_adapter(adapter_folder)
         except Exception as error:  # broken files raise many kinds, from tokenizers, safetensors and transformers
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             raise ValueError(f"the model {name} could not be loaded: {reason}") from error
@@ -245,10 +273,7 @@ class Captioner:
         inputs = dict(inputs)
         if features is not None:
             # The same images in another language: only the prompt is new.
-            prompt = self.model.model.encoder.embed_tokens(inputs.pop("input_ids"))
-            mask = inputs.pop("attention_mask")
-            inputs.pop("pixel_values")
-            inputs["inputs_embeds"] = torch.cat((features.to(prompt.dtype), prompt), dim=1)
-            inputs["attention_mask"] = torch.cat((mask.new_ones(features.shape[:2]), mask), dim=1)
+            del inputs["pixel_values"]
+            inputs["image_features"] = features
         ids = self.model.generate(**inputs, **self._search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))

@@ -13,7 +13,8 @@ from transformers.utils import logging
 
 from . import __version__
 from .captioner import Captioner
-from .cli_checkpoints import add_commands
+from .cli_checkpoints import add_commands as add_checkpoint_commands
+from .cli_train import add_commands as add_train_command
 from .images import find_images, open_image
 from .processing_florenz import TASKS
 from .quantization import PRESETS
@@ -43,6 +44,7 @@ def _build_parser() -> _Parser:
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
     shared.add_argument("--revision", help="branch, tag or commit of the repository")
+    shared.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter; it names its model itself")
     shared.add_argument("--quantize", choices=PRESETS, help="layers in fewer bits, for less memory")
     shared.add_argument("--json", action="store_true", help="one JSON object a line")
     beams = argparse.ArgumentParser(add_help=False)
@@ -73,7 +75,8 @@ def _build_parser() -> _Parser:
     score.add_argument("--language", required=True, help="ISO 639-1 code")
     score.add_argument("--candidate", action="append", required=True, help="a translation; give two or more")
     score.set_defaults(run=_score)
-    add_commands(commands)
+    add_train_command(commands)
+    add_checkpoint_commands(commands)
     return parser
 
 
@@ -81,8 +84,12 @@ def _print(as_json: bool, record: dict[str, Any], line: str) -> None:
     print(json.dumps(record, ensure_ascii=False) if as_json else line, flush=True)
 
 
+def _captioner(arguments: argparse.Namespace) -> Captioner:
+    return Captioner(arguments.model, arguments.revision, quantize=arguments.quantize, adapter=arguments.adapter)
+
+
 def _caption(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
+    captioner = _captioner(arguments)
     languages = captioner.languages if arguments.language == "all" else [arguments.language]
     for language in languages:
         captioner.processor.prompt(arguments.task, language)  # says what is wrong before any image is opened
@@ -116,7 +123,7 @@ def _caption(arguments: argparse.Namespace) -> int:
 
 
 def _translate(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
+    captioner = _captioner(arguments)
     [text] = captioner.translate([arguments.image], [arguments.text], arguments.language, arguments.beams)
     record = {"image": arguments.image, "language": arguments.language, "source": arguments.text, "text": text}
     _print(arguments.json, record, text)
@@ -124,7 +131,7 @@ def _translate(arguments: argparse.Namespace) -> int:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    captioner = Captioner(arguments.model, arguments.revision, quantize=arguments.quantize)
+    captioner = _captioner(arguments)
     if len(arguments.candidate) < 2:
         raise ValueError("one candidate alone wins always: give --candidate at least twice")
     scores = captioner.score(arguments.image, arguments.text, arguments.language, arguments.candidate)

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.autograd.function import once_differentiable
 from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache, StaticCache
@@ -43,6 +44,90 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_florenz import FlorenzConfig
+
+
+class _ChunkedCrossEntropy(torch.autograd.Function):
+    """Sum the soft-capped cross-entropy of a head, with the logits of a few tokens alive at a time.
+
+    The gradients are made beside the loss, while a chunk's logits are there, so that nothing is computed twice.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        hidden_states: torch.Tensor,  # (tokens, width)
+        weight: torch.Tensor,  # (vocabulary, width)
+        labels: torch.Tensor,  # (tokens,), none of them -100
+        softcap: float | None,
+        chunk_size: int,
+    ) -> torch.Tensor:
+        for_hidden, for_weight = ctx.needs_input_grad[:2]
+        total = torch.zeros((), dtype=torch.float32, device=hidden_states.device)
+        grad_hidden = torch.empty_like(hidden_states) if for_hidden else None
+        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if for_weight else None
+        cast_weight = weight.to(hidden_states.dtype)
+        for start in range(0, len(labels), chunk_size):
+            hidden = hidden_states[start : start + chunk_size]
+            target = labels[start : start + chunk_size, None]
+            logits = (hidden @ cast_weight.T).float()
+            if softcap is not None:
+                logits = logits.div_(softcap).tanh_()
+                probabilities = logits * softcap
+            else:
+                probabilities = logits.clone() if for_hidden or for_weight else logits
+            log_sum = probabilities.logsumexp(-1, keepdim=True)
+            total += (log_sum - probabilities.gather(-1, target)).sum()
+            if not (for_hidden or for_weight):
+                continue
+            gradient = probabilities.sub_(log_sum).exp_()
+            gradient.scatter_add_(-1, target, torch.full_like(target, -1, dtype=gradient.dtype))
+            if softcap is not None:
+                gradient.addcmul_(gradient * logits, logits, value=-1)  # the derivative of tanh is 1 - tanh^2
+            gradient = gradient.to(hidden.dtype)
+            if for_hidden:
+                torch.mm(gradient, cast_weight, out=grad_hidden[start : start + chunk_size])
+            if for_weight and hidden.dtype == torch.float32:
+                grad_weight.addmm_(gradient.T, hidden)
+            elif for_weight:
+                grad_weight += gradient.T @ hidden
+        ctx.gradients = grad_hidden, grad_weight if grad_weight is None else grad_weight.to(weight.dtype)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_total: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        gradients = ctx.gradients
+        del ctx.gradients
+        # In place: a gradient of the head is as large as the head.
+        return *(None if gradient is None else gradient.mul_(grad_total) for gradient in gradients), None, None, None
+
+
+def chunked_cross_entropy(
+    hidden_states: torch.Tensor,
+    weight: torch.Tensor,
+    labels: torch.Tensor,
+    softcap: float | None,
+    chunk_size: int,
+    num_items_in_batch: torch.Tensor | int | None = None,
+) -> torch.Tensor:
+    """Average the cross-entropy of the labels without ever holding all logits.
+
+    Args:
+        hidden_states (`(batch, length, width)`): the decoder's last states.
+        weight (`(vocabulary, width)`): the head.
+        labels (`(batch, length)`): target ids, -100 where nothing is asked.
+        softcap: bound of the logits, as in Gemma-2; `None` for none.
+        chunk_size: tokens whose logits exist at the same time.
+        num_items_in_batch: what the sum is divided by, instead of the number of labels asked for.
+
+    Returns:
+        the same loss, and gradients, as those of `FlorenzForConditionalGeneration` with all logits.
+    """
+    asked = labels.ne(-100)
+    if torch.is_autocast_enabled(hidden_states.device.type):
+        hidden_states = hidden_states.to(torch.get_autocast_dtype(hidden_states.device.type))
+    total = _ChunkedCrossEntropy.apply(hidden_states[asked], weight, labels[asked], softcap, chunk_size)
+    return total / (asked.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
 class FlorenzGate(nn.Module):
@@ -343,8 +428,12 @@ class FlorenzModel(FlorenzPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
+        image_features: torch.Tensor | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Put the image tokens in front of the prompt.
+
+        Args:
+            image_features (`(batch, image, d_model)`): finished image tokens, instead of `pixel_values`.
 
         Returns:
             embeddings `(batch, image + prompt, d_model)`, their mask `(batch, image + prompt)`, the image tokens.
@@ -362,9 +451,11 @@ class FlorenzModel(FlorenzPreTrainedModel):
                 f"attention_mask has shape {tuple(attention_mask.shape)}, but the prompt is "
                 f"{tuple(inputs_embeds.shape[:2])}: give one entry for each prompt token and none for the image"
             )
-        image_features = None
         if pixel_values is not None:
+            if image_features is not None:
+                raise ValueError("pixel_values and image_features were both given: pass one of them")
             image_features = self.get_image_features(pixel_values).pooler_output
+        if image_features is not None:
             ones = torch.ones(image_features.shape[:2], dtype=torch.long, device=image_features.device)
             if inputs_embeds is None:
                 inputs_embeds, attention_mask = image_features, ones
@@ -399,12 +490,12 @@ class FlorenzModel(FlorenzPreTrainedModel):
         inputs_embeds: torch.Tensor | None = None,
         decoder_inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
+        image_features: torch.Tensor | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqModelOutput:
-        image_features = None
         if encoder_outputs is None:
             inputs_embeds, attention_mask, image_features = self.merge_inputs(
-                input_ids, pixel_values, attention_mask, inputs_embeds
+                input_ids, pixel_values, attention_mask, inputs_embeds, image_features
             )
             encoder_outputs = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
         elif not isinstance(encoder_outputs, BaseModelOutput):
@@ -498,6 +589,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         num_items_in_batch: torch.Tensor | int | None = None,
+        image_features: torch.Tensor | None = None,
+        loss_chunk_size: int | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqLMOutput:
         """Predict the decoder's next tokens, with a loss if `labels` are given.
@@ -508,6 +601,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             attention_mask (`(batch, prompt)`): 1 for prompt tokens to read. Image tokens need no entry.
             labels (`(batch, length)`): target ids, -100 where nothing is asked. Not shifted.
             num_items_in_batch: number of target tokens over all accumulated batches; the loss is their sum over it.
+            image_features (`(batch, image, d_model)`): finished image tokens, instead of `pixel_values`.
+            loss_chunk_size: target tokens whose logits exist at a time; the output then has a loss and no logits.
 
         Raises:
             ValueError: inputs that do not fit; see `FlorenzModel`.
@@ -529,14 +624,19 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
+            image_features=image_features,
             **kwargs,
         )
-        logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
         cap = self.config.text_config.final_logit_softcapping
-        if cap is not None:
-            logits = torch.tanh(logits / cap) * cap
-        loss = None
-        if labels is not None:
+        logits = loss = None
+        if labels is not None and loss_chunk_size:
+            loss = chunked_cross_entropy(
+                outputs.last_hidden_state, self.lm_head.weight, labels, cap, loss_chunk_size, num_items_in_batch
+            )
+        else:
+            logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
+            logits = logits if cap is None else torch.tanh(logits / cap) * cap
+        if labels is not None and loss is None:
             loss = self.loss_function(
                 logits, labels.contiguous(), self.config.text_config.vocab_size, num_items_in_batch=num_items_in_batch
             )
@@ -578,6 +678,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
                 mask = mask[:, max(0, mask.shape[1] - inputs_tensor.shape[1]) :]
             inputs_embeds, attention_mask, _ = self.model.merge_inputs(
                 pixel_values=model_kwargs.pop("pixel_values", None),
+                image_features=model_kwargs.pop("image_features", None),
                 attention_mask=mask,
                 **{prompt: inputs_tensor},
             )

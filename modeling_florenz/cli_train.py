@@ -1,0 +1,69 @@
+"""The command `florenz train`: run a recipe, one of the package's or one's own."""
+
+import argparse
+import dataclasses
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+
+def add_commands(commands: Any) -> None:
+    """Add the command to the parser of `florenz`."""
+    train = commands.add_parser(
+        "train", help="fine-tune as a recipe says; run it again to go on after an interruption", add_help=False
+    )
+    train.add_argument("recipe", metavar="RECIPE", help="a recipe of the package by name, or a YAML file")
+    train.add_argument(
+        "--set", action="append", default=[], metavar="KEY=VALUE", help="put a YAML value in a field's place"
+    )
+    train.add_argument(
+        "--smoke", action="store_true", help="two steps on florenz-tiny and made-up data, in a temporary folder"
+    )
+    train.add_argument("-h", "--help", action=_Help, nargs=0, help="list the recipes and all fields too")
+    train.set_defaults(run=_train)
+
+
+class _Help(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        parser.print_help()
+        try:
+            from .training.recipe import RECIPES, FlorenzTrainingArguments, RecipeArguments
+        except ImportError as error:
+            parser.exit(2, f"\nflorenz: {_missing(error)}\n")
+        print("\nrecipes:", ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml"))))
+        for kind in (RecipeArguments, FlorenzTrainingArguments):
+            print(f"\nfields of {kind.__name__}:")
+            for entry in dataclasses.fields(kind):
+                if entry.init:
+                    made = entry.default_factory is not dataclasses.MISSING
+                    print(f"  {entry.name}: {entry.default_factory() if made else entry.default!r}")
+        parser.exit()
+
+
+def _missing(error: ImportError) -> str:
+    return f"training needs {error.name}, which is not installed: pip install 'modeling-florenz[train]'"
+
+
+def _train(arguments: argparse.Namespace) -> int:
+    try:
+        from .training.fine_tuning import fine_tune
+        from .training.recipe import read_recipe, recipe_path
+        from .training.smoke import smoke_values
+    except ImportError as error:
+        raise ValueError(_missing(error)) from error
+    logging.basicConfig(format="florenz: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    path = recipe_path(arguments.recipe)
+    values = read_recipe(path, arguments.set)
+    if arguments.smoke:
+        with tempfile.TemporaryDirectory(prefix="florenz-smoke-") as folder:
+            run = fine_tune(smoke_values(values, Path(folder)))
+            print(f"{path.stem}: {run.results['steps']} steps, loss {run.results['training_loss']:.4f}: it runs")
+        return 0
+    values.setdefault("output_dir", f"runs/{path.stem}")
+    run = fine_tune(values)
+    for name, value in run.results["metrics"].items():
+        print(f"{name}: {value:.4f}")
+    print(run.folder)
+    return 1 if run.results["skipped"] else 0

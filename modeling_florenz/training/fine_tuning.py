@@ -1,0 +1,299 @@
+"""Run a recipe: load, adapt, train, and leave one folder that holds all there is to know about the run."""
+
+import dataclasses
+import json
+import logging
+import platform
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import accelerate
+import datasets
+import peft
+import torch
+import transformers
+import yaml
+from peft import PeftModel, prepare_model_for_kbit_training
+from torch.utils.data import Dataset
+from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
+
+from .. import __version__
+from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
+from ..configuration_florenz import FlorenzConfig
+from ..data.columns import ISO_639_1
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor
+from ..quantization import quantization_config
+from .adapters import add_adapter, lora_config
+from .freezing import freeze_as_in_paper
+from .mixture import Mixture, target_shares
+from .recipe import FlorenzTrainingArguments, RecipeArguments, parse_recipe
+from .rehearsal import rehearse
+from .run_card import write_card
+from .trainer import FlorenzTrainer, last_complete_checkpoint
+from .training_data import Groups, TrainingCollator, load_groups
+
+
+logger = logging.getLogger(__name__)
+
+# How many targets are read to find the tokens of a new language.
+_VOCABULARY_ROWS = 4000
+
+
+@dataclass(frozen=True)
+class Run:
+    """Tell what a finished run left: its folder, and the numbers of `results.json`."""
+
+    folder: Path
+    results: dict[str, Any]
+
+
+def fine_tune(values: dict[str, Any]) -> Run:
+    """Train as a recipe says, going on where an interrupted run of the same recipe stopped.
+
+    Args:
+        values: a recipe as `read_recipe` gives it.
+
+    Returns:
+        `OUTPUT_DIR/adapter`, or `OUTPUT_DIR/model` where the whole model was trained, and what was measured.
+
+    Raises:
+        ValueError: recipe, model or data do not fit; said before any training.
+    """
+    recipe, training = parse_recipe(values)
+    set_seed(training.seed)
+    output = Path(training.output_dir)
+    _check_output(output, values, training)
+    processor = load_processor(recipe)
+    groups = load_groups(recipe.train_data, recipe, training.seed)
+    held_out, contrasts = load_evaluation(recipe, training)
+    _check_languages(groups, processor)
+    shares = target_shares(recipe.shares, {name: len(group) for name, group in groups.items()})
+    model = load_model(recipe)
+    if recipe.rehearsal:
+        languages = [code for code in processor.languages if code not in recipe.new_languages]
+        arguments = (recipe.rehearsal_examples, training.seed, output / "rehearsal.jsonl", recipe.image_size)
+        model.eval()
+        rehearsal = rehearse(model, processor, groups, languages, *arguments)
+        groups = {**groups, "rehearsal": rehearsal}
+        shares = {name: share * (1 - recipe.rehearsal) for name, share in shares.items()}
+        shares["rehearsal"] = recipe.rehearsal
+    trained = adapt(model, processor, groups, recipe, training)
+    draws = training.max_steps * training.train_batch_size * training.gradient_accumulation_steps * training.world_size
+    trainer = FlorenzTrainer(
+        model=trained,
+        args=training,
+        data_collator=TrainingCollator(processor, recipe.image_size),
+        train_dataset=Mixture(groups, shares, draws, training.seed),
+        eval_dataset=held_out,
+        processing_class=processor,
+        callbacks=[EarlyStoppingCallback(recipe.early_stopping_patience)] if recipe.early_stopping_patience else None,
+        loss_chunk_size=recipe.loss_chunk_size,
+        vision_train_mode=recipe.vision_train_mode,
+        florenz=model,
+        contrasts=contrasts,
+    )
+    start = time.perf_counter()
+    outcome = trainer.train(resume_from_checkpoint=last_complete_checkpoint(output))
+    results = {
+        "label": "measured-here",
+        "steps": outcome.global_step,
+        "training_loss": outcome.training_loss,
+        "seconds_of_this_run": round(time.perf_counter() - start, 1),
+        "trainable_parameters": sum(p.numel() for p in trained.parameters() if p.requires_grad),
+        "shares": shares,
+        "skipped": trainer.skipped,
+        "metrics": trainer.evaluate() if held_out is not None else {},
+        "versions": _versions(),
+        "hardware": _hardware(),
+    }
+    folder = _export(trainer, trained, processor, recipe, values, results, output)
+    if trainer.skipped:
+        logger.warning("%d examples were skipped because their images could not be read", len(trainer.skipped))
+    return Run(folder, results)
+
+
+def load_processor(recipe: RecipeArguments) -> FlorenzProcessor:
+    """Load the base model's processor and add the languages and lengths of the recipe."""
+    name = _model_name(recipe)
+    check_model(name, recipe.revision)
+    processor = FlorenzProcessor.from_pretrained(name, revision=recipe.revision)
+    for code, english in recipe.new_languages.items():
+        if code not in ISO_639_1 or code in processor.languages:
+            raise ValueError(f"new_languages: {code!r} must be an ISO 639-1 code that the model does not have yet")
+        processor.languages[code] = english
+    for code, prefix in recipe.new_prefixes.items():
+        if code not in recipe.new_languages:
+            raise ValueError(f"new_prefixes: {code!r} is not in new_languages")
+        processor.prefixes[code] = prefix
+    processor.max_prompt_length = recipe.max_prompt_length or processor.max_prompt_length
+    processor.max_target_length = recipe.max_target_length or processor.max_target_length
+    return processor
+
+
+def load_model(recipe: RecipeArguments) -> FlorenzForConditionalGeneration:
+    """Load the base model, in 4 bits for QLoRA."""
+    name = _model_name(recipe)
+    settings: dict[str, Any] = {"dtype": torch.float32}
+    if recipe.method == "qlora":
+        shape = FlorenzConfig.from_pretrained(name, revision=recipe.revision)
+        settings = {"dtype": torch.bfloat16, "quantization_config": quantization_config("int4", torch.bfloat16, shape)}
+    return FlorenzForConditionalGeneration.from_pretrained(name, revision=recipe.revision, **settings)
+
+
+def load_evaluation(
+    recipe: RecipeArguments, training: FlorenzTrainingArguments
+) -> tuple[Dataset | None, Dataset | None]:
+    """Load the evaluation data: all rows in a fixed order, and apart from them a set of contrasts, if there is one."""
+    if not recipe.eval_data:
+        return None, None
+    quiet = dataclasses.replace(recipe, grounding=0.0, hidden_sources=0.0)
+    groups = load_groups(recipe.eval_data, quiet, training.seed + 1)
+    contrasts = None
+    for group in groups.values():
+        if "incorrect" in getattr(getattr(group, "table", None), "column_names", ()):
+            contrasts = group
+    sizes = {name: len(group) for name, group in groups.items()}
+    return Mixture(groups, "rows", sum(sizes.values()), training.seed), contrasts
+
+
+def adapt(
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+    groups: Groups,
+    recipe: RecipeArguments,
+    training: FlorenzTrainingArguments,
+) -> PreTrainedModel | PeftModel:
+    """Make trainable what the recipe trains."""
+    if recipe.method == "full":
+        return model
+    if recipe.method == "paper":
+        freeze_as_in_paper(model)
+        return model
+    if recipe.method == "qlora":
+        prepare_model_for_kbit_training(model, use_gradient_checkpointing=training.gradient_checkpointing)
+    rows = used_tokens(processor, groups) if recipe.train_embedding_rows else []
+    config = lora_config(
+        model,
+        recipe.lora_parts,
+        recipe.lora_rank,
+        recipe.lora_alpha,
+        recipe.lora_dropout,
+        recipe.use_dora,
+        recipe.use_rslora,
+        rows,
+    )
+    return add_adapter(model, config)
+
+
+def used_tokens(processor: FlorenzProcessor, groups: Groups) -> list[int]:
+    """List the ids that the targets of the training data use, of up to 4,000 of them."""
+    ids: set[int] = set()
+    names = [name for name in groups if name != "rehearsal"]
+    for name in names:
+        group = groups[name]
+        step = max(1, len(group) * len(names) // _VOCABULARY_ROWS)
+        table = getattr(group, "table", None)
+        if table is not None:  # without opening an image
+            targets = table["target"][::step]
+        else:
+            targets = [group[index]["target"] for index in range(0, len(group), step)]
+        for encoded in processor.tokenizer(list(targets), add_special_tokens=False)["input_ids"]:
+            ids.update(encoded)
+    return sorted(ids)
+
+
+def _model_name(recipe: RecipeArguments) -> str:
+    return str(BUNDLED_MODEL) if recipe.model == BUNDLED_NAME else recipe.model
+
+
+def _check_languages(groups: Groups, processor: FlorenzProcessor) -> None:
+    for name in groups:
+        language = name.partition("/")[2]
+        if language not in processor.languages:
+            raise ValueError(
+                f"train_data holds {name}, but the model knows {', '.join(processor.languages)}: "
+                "name the language in new_languages"
+            )
+
+
+def _check_output(output: Path, values: dict[str, Any], training: FlorenzTrainingArguments) -> None:
+    """Keep the recipe beside the run; another recipe must not go on from its checkpoints."""
+    kept = output / "recipe.yaml"
+    text = yaml.safe_dump(values, allow_unicode=True, sort_keys=True)
+    # What only says where and how the run goes may change between two parts of it.
+    free = ("output_dir", "data_folder", "dataloader_num_workers", "logging_steps", "save_steps", "save_total_limit")
+    if kept.exists():
+        before = yaml.safe_load(kept.read_text(encoding="utf-8"))
+        changed = [key for key in {**before, **values} if before.get(key) != values.get(key) and key not in free]
+        if changed:
+            raise ValueError(
+                f"{output} holds a run with another {', '.join(sorted(changed))}: "
+                "choose another output_dir or remove it"
+            )
+    if training.process_index == 0:
+        output.mkdir(parents=True, exist_ok=True)
+        kept.write_text(text, encoding="utf-8")
+
+
+def _export(
+    trainer: FlorenzTrainer,
+    trained: PreTrainedModel | PeftModel,
+    processor: FlorenzProcessor,
+    recipe: RecipeArguments,
+    values: dict[str, Any],
+    results: dict[str, Any],
+    output: Path,
+) -> Path:
+    """Write what was trained with everything about it, complete or not at all."""
+    is_adapter = isinstance(trained, PeftModel)
+    folder = output / ("adapter" if is_adapter else "model")
+    partial = folder.with_name(folder.name + ".partial")
+    if trainer.args.should_save:
+        shutil.rmtree(partial, ignore_errors=True)
+    trainer.save_model(str(partial))  # gathers what several processes hold
+    if not trainer.args.should_save:
+        return folder
+    if is_adapter:
+        # Written at the end, as peft looks for the base under this name whenever it saves.
+        path = partial / "adapter_config.json"
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings["base_model_name_or_path"] = recipe.base_id or recipe.model
+        settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
+        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    _write_records(partial, processor, values, results)
+    write_card(partial, recipe, trainer.args, results, is_adapter)
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    if recipe.merge and is_adapter:
+        merged = output / "model.partial"
+        shutil.rmtree(merged, ignore_errors=True)
+        plain = trained.merge_and_unload()
+        plain.save_pretrained(merged)
+        _write_records(merged, processor, values, results)
+        write_card(merged, recipe, trainer.args, results, is_adapter=False)
+        shutil.rmtree(output / "model", ignore_errors=True)
+        merged.rename(output / "model")
+    return folder
+
+
+def _write_records(folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any]) -> None:
+    (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
+    processor.save_pretrained(folder)
+    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder")}
+    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8")
+    (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _versions() -> dict[str, str]:
+    libraries = (torch, transformers, peft, accelerate, datasets)
+    return {"modeling_florenz": __version__, **{library.__name__: library.__version__ for library in libraries}}
+
+
+def _hardware() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    return f"{platform.machine()} CPU, {torch.get_num_threads()} threads"

@@ -1,0 +1,101 @@
+"""Mix examples of several tasks and languages at given shares: an order that is fixed before the first step."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+
+# Weights of the paper's schemes (spec section 4.2). Captions first, then translations from English.
+_PRE_TRAINING = ("caption/en", "caption/de", *(f"translate/{language}" for language in ("de", "fr", "es", "ru", "zh")))
+PAPER_SHARES: dict[str, dict[str, float]] = {
+    "task-lang-balancing": dict.fromkeys(_PRE_TRAINING, 1.0),
+    "task-balancing": {pair: 5.0 if pair.startswith("caption") else 2.0 for pair in _PRE_TRAINING},
+    "lang-balancing": {pair: 1.0 if pair in ("caption/de", "translate/de") else 2.0 for pair in _PRE_TRAINING},
+    "generalist_finetune": dict.fromkeys(
+        (*(f"caption/{language}" for language in ("en", "de", "fr", "es", "ru", "zh")), *_PRE_TRAINING[2:]), 1.0
+    ),
+}
+
+
+def target_shares(shares: str | Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, float]:
+    """Give each group its share of the draws; the sum is 1.
+
+    Args:
+        shares: a scheme of `PAPER_SHARES`, `rows` for shares that follow the number of examples, or weights by group.
+        sizes: examples in each group, by `task/language`.
+
+    Raises:
+        ValueError: the scheme is unknown, or the groups of shares and data are not the same.
+    """
+    if isinstance(shares, str):
+        if shares != "rows" and shares not in PAPER_SHARES:
+            raise ValueError(f"shares must be rows, {', '.join(PAPER_SHARES)} or weights, not {shares!r}")
+        weights = dict(sizes) if shares == "rows" else PAPER_SHARES[shares]
+    else:
+        weights = dict(shares)
+    if missing := sorted(set(weights) - set(sizes)):
+        raise ValueError(f"shares ask for {', '.join(missing)}, which train_data does not hold: add the data")
+    if missing := sorted(set(sizes) - set(weights)):
+        raise ValueError(f"train_data holds {', '.join(missing)}, for which shares has no weight: add one")
+    for group, weight in weights.items():
+        if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+            raise ValueError(f"the share of {group} must be a positive number, not {weight!r}")
+    total = sum(weights.values())
+    return {group: weights[group] / total for group in sizes}
+
+
+class Mixture(Dataset):
+    """Draw examples from groups at fixed shares, each group without repetition until all of it was seen.
+
+    Draw `i` is the same example in every run, worker and process, so that training resumes at the very next batch:
+    read it in order, with a sequential sampler.
+
+    Args:
+        groups: sequences of rows, by `task/language`.
+        shares: see `target_shares`.
+        length: number of draws.
+        seed: of the draws. Each row also has a `draw_seed`, for what is drawn about it later.
+
+    Example:
+
+    ```python
+    >>> mixture = Mixture({"caption/en": [{"key": "a"}, {"key": "b"}]}, "rows", length=4, seed=0)
+    >>> sorted(mixture[i]["key"] for i in range(2))
+    ['a', 'b']
+    ```
+    """
+
+    def __init__(
+        self,
+        groups: Mapping[str, Sequence[dict[str, Any]]],
+        shares: str | Mapping[str, float],
+        length: int,
+        seed: int,
+    ) -> None:
+        self.names = list(groups)
+        self.groups = list(groups.values())
+        self.seed = seed
+        self.shares = target_shares(shares, {name: len(group) for name, group in groups.items()})
+        rng = np.random.default_rng([seed, 1])
+        self.group_of = rng.choice(len(self.names), size=length, p=[self.shares[name] for name in self.names])
+        self.row_of = np.empty(length, np.int64)
+        for number, group in enumerate(self.groups):
+            draws = np.flatnonzero(self.group_of == number)
+            rounds = -(-len(draws) // len(group))
+            order = [np.random.default_rng([seed, 2, number, turn]).permutation(len(group)) for turn in range(rounds)]
+            self.row_of[draws] = np.concatenate(order)[: len(draws)] if order else []
+
+    def __len__(self) -> int:
+        return len(self.group_of)
+
+    def __getitem__(self, draw: int) -> dict[str, Any]:
+        """Give the row of a draw, or `{"skipped": reason}` if its image cannot be read."""
+        group, index = self.groups[self.group_of[draw]], int(self.row_of[draw])
+        try:
+            row = dict(group[index])
+        except Exception as error:  # decoders of images raise many kinds for a broken file
+            where = f"example {index} of {self.names[self.group_of[draw]]}"
+            return {"skipped": f"{where}: {' '.join(str(error).split()) or type(error).__name__}"}
+        return {**row, "draw_seed": f"{self.seed}/{draw}"}

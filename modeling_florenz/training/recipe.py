@@ -1,0 +1,249 @@
+"""Read a training recipe: one YAML file whose keys are the fields of two dataclasses."""
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+from transformers import Seq2SeqTrainingArguments
+
+from ..data.columns import check_choice
+from ..processing_florenz import TASKS
+from .adapters import LORA_PARTS
+
+
+RECIPES = Path(__file__).parent / "recipes"
+METHODS = ("lora", "qlora", "full", "paper")
+DATASETS = (
+    "multi30k_translation",
+    "multi30k_captions",
+    "commute",
+    "coco_karpathy",
+    "docci",
+    "image_paragraphs",
+    "folder",
+    "emoji_scenes",
+)
+
+
+@dataclass
+class DataSource:
+    """Name a part of the training or evaluation data."""
+
+    dataset: str  # one of DATASETS
+    folder: str = ""  # below data_folder; none for emoji_scenes
+    languages: list[str] = field(default_factory=lambda: ["en"])
+    split: str = "train"
+    task: str = "caption"  # of folder and emoji_scenes; the other datasets have one task
+    examples: int = 0  # at most so many a language, the first ones; 0 for all
+    optional: bool = False  # leave it out, with a warning, where its folder is missing
+
+    def __post_init__(self) -> None:
+        check_choice("dataset", self.dataset, DATASETS)
+        check_choice("task", self.task, TASKS)
+        if not isinstance(self.languages, list) or not self.languages:
+            raise ValueError(f"languages of {self.dataset} must be a list of ISO 639-1 codes, not {self.languages!r}")
+        if self.dataset == "folder" and len(self.languages) > 1:
+            raise ValueError("a folder takes one language, that of the rows which name none; the others name theirs")
+        if (
+            type(self.examples) is not int
+            or self.examples < 0
+            or (self.dataset == "emoji_scenes" and not self.examples)
+        ):
+            raise ValueError(f"examples of {self.dataset} must be a positive number, not {self.examples!r}")
+
+
+@dataclass
+class RecipeArguments:
+    """Say what is adapted, to which data and how; everything about steps and devices is Trainer's."""
+
+    model: str = "florenz-tiny"  # folder or Hub repository; florenz-tiny is the bundled checkpoint
+    revision: str | None = None  # branch, tag or commit of the repository
+    base_id: str | None = None  # what an adapter names as its base, where that is not `model` itself
+    method: str = "lora"  # lora, qlora (base in 4 bits), full, or paper (its freezing)
+    lora_parts: str = "decoder"  # cross_attention, decoder, encoder+decoder, all-linear
+    lora_rank: int = 16
+    lora_alpha: int = 32
+    lora_dropout: float = 0.0
+    use_dora: bool = False
+    use_rslora: bool = False
+    train_embedding_rows: bool = False  # also train the rows of the tokens that the targets use
+    merge: bool = False  # at the end also write a plain model with the adapter merged in
+    train_data: list[DataSource] = field(default_factory=list)
+    eval_data: list[DataSource] = field(default_factory=list)
+    data_folder: str = "data"  # what the folders of the data are relative to
+    stand_in: bool = False  # grey pictures where images are missing, for trial runs on text alone
+    shares: str | dict[str, float] = "rows"  # a scheme of the paper, rows, or weights by task/language
+    grounding: float = 0.0  # probability that a content word of a translation's source is hidden
+    hidden_sources: float = 0.0  # probability that such a source is hidden whole
+    new_languages: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: English name, for the prompt
+    new_prefixes: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: first words of a caption
+    rehearsal: float = 0.0  # share of draws in which the base model's own output in its languages is the target
+    rehearsal_examples: int = 1000  # how many such outputs are made before the first step
+    image_size: int | None = None  # side of the input square in px, instead of the model's
+    max_prompt_length: int | None = None  # tokens, instead of the processor's
+    max_target_length: int | None = None
+    vision_train_mode: bool = (
+        False  # drop path in the frozen tower, as the research code has; off: same image, same tokens
+    )
+    cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
+    loss_chunk_size: int = 256  # target tokens whose logits exist at a time; 0 for all at once
+    early_stopping_patience: int = 0  # evaluations without a better metric_for_best_model; 0 never stops
+
+    def __post_init__(self) -> None:
+        check_choice("method", self.method, METHODS)
+        check_choice("lora_parts", self.lora_parts, LORA_PARTS)
+        for name in ("grounding", "hidden_sources", "rehearsal", "lora_dropout"):
+            share = getattr(self, name)
+            if not 0 <= share <= 1 or (name in ("rehearsal", "lora_dropout") and share == 1):
+                raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}")
+        for name in ("lora_rank", "lora_alpha", "rehearsal_examples"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
+        for name in ("loss_chunk_size", "early_stopping_patience"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
+        for name in ("train_data", "eval_data"):
+            setattr(self, name, [_source(name, entry) for entry in getattr(self, name)])
+        if not self.train_data:
+            raise ValueError("train_data is empty: name at least one dataset")
+        if self.cache_image_features and (self.vision_train_mode or self.method == "full"):
+            raise ValueError(
+                "cache_image_features needs a frozen tower without drop path: not vision_train_mode or full"
+            )
+        if self.merge and self.method not in ("lora", "qlora"):
+            raise ValueError(f"merge is for adapters, not for the method {self.method}")
+
+
+@dataclass
+class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
+    """Trainer's own arguments, with defaults that fit Florenz; see the documentation of transformers."""
+
+    max_steps: int = 1000
+    per_device_train_batch_size: int = 8
+    learning_rate: float = 1e-4
+    lr_scheduler_type: str = "cosine"
+    warmup_steps: float = 100
+    logging_steps: float = 10
+    save_steps: float = 250
+    save_total_limit: int | None = 2
+    report_to: str | list[str] | None = "none"
+    remove_unused_columns: bool | None = False  # rows become tensors in the collator
+    prediction_loss_only: bool = True
+    train_sampling_strategy: str = "sequential"  # the mixture itself is the order
+    use_cpu: bool = field(default_factory=lambda: not torch.cuda.is_available())
+
+    def __post_init__(self) -> None:
+        if self.max_steps < 1:
+            raise ValueError(f"max_steps must be at least 1, not {self.max_steps!r}: recipes are as long as they say")
+        if self.train_sampling_strategy != "sequential" or self.remove_unused_columns:
+            raise ValueError("train_sampling_strategy must stay sequential and remove_unused_columns false")
+        super().__post_init__()
+
+
+def recipe_path(name: str) -> Path:
+    """Find a recipe of the package by its name, or a file by its path.
+
+    Raises:
+        ValueError: there is neither.
+    """
+    packaged = RECIPES / f"{name}.yaml"
+    path = packaged if packaged.is_file() else Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        raise ValueError(f"{name} is neither a file nor one of the recipes {known}")
+    return path
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a recipe and put `key=value` overrides, whose values are YAML, in the place of its own.
+
+    Raises:
+        ValueError: a key is unknown (the nearest valid one is named), or something is no YAML.
+    """
+    values = _parse(path.read_text(encoding="utf-8"), str(path))
+    if not isinstance(values, dict):
+        raise ValueError(f"{path} is no recipe: it must be a YAML mapping of fields to values")
+    known = _fields()
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise ValueError(f"--set {override}: write it as key=value")
+        values[key.strip()] = _parse(value, f"--set {override}")
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"{path} has the unknown key {key!r}{_nearest(key, known)}")
+        values[key] = _typed(key, value, known[key])
+    return values
+
+
+def parse_recipe(values: dict[str, Any]) -> tuple[RecipeArguments, FlorenzTrainingArguments]:
+    """Build both dataclasses of a recipe as `read_recipe` gives it.
+
+    Raises:
+        ValueError: a value is out of range.
+    """
+    own = {entry.name for entry in dataclasses.fields(RecipeArguments)}
+    recipe = RecipeArguments(**{key: value for key, value in values.items() if key in own})
+    try:
+        training = FlorenzTrainingArguments(**{key: value for key, value in values.items() if key not in own})
+    except (TypeError, ImportError, RuntimeError) as error:
+        raise ValueError(f"the recipe does not fit Trainer: {error}") from None
+    return recipe, training
+
+
+def _fields() -> dict[str, dataclasses.Field]:
+    classes = (FlorenzTrainingArguments, RecipeArguments)
+    return {entry.name: entry for kind in classes for entry in dataclasses.fields(kind) if entry.init}
+
+
+def _nearest(key: str, known: Any) -> str:
+    matches = difflib.get_close_matches(str(key), list(known), n=1)
+    return f": did you mean {matches[0]}?" if matches else ": see florenz train --help"
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
+
+
+def _typed(key: str, value: Any, entry: dataclasses.Field) -> Any:
+    """Bring a value to its field's type; YAML reads 1e-4 as a text."""
+    kind = str(entry.type).removeprefix("<class '").removesuffix("'>")
+    if isinstance(value, str) and "float" in kind and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
+        value = float(value)
+    allowed = {
+        "bool": (bool,),
+        "int": (int,),
+        "float": (int, float),
+        "str": (str,),
+        "list": (list,),
+        "dict": (dict,),
+    }
+    names = re.findall(r"\b(bool|int|float|str|list|dict)\b", re.sub(r"\[.*?\]", "", kind))
+    accepted = tuple(python for name in names for python in allowed[name])
+    if value is None and ("None" in kind or "Optional" in kind):
+        return value
+    is_flag_for_number = isinstance(value, bool) and "bool" not in names
+    if accepted and (not isinstance(value, accepted) or is_flag_for_number):
+        raise ValueError(f"{key} must be of type {' or '.join(dict.fromkeys(names))}, not {value!r}")
+    return value
+
+
+def _source(name: str, entry: Any) -> DataSource:
+    if isinstance(entry, DataSource):
+        return entry
+    if not isinstance(entry, dict) or "dataset" not in entry:
+        raise ValueError(f"{name} must be a list of mappings with a dataset each, not {entry!r}")
+    known = [item.name for item in dataclasses.fields(DataSource)]
+    for key in entry:
+        if key not in known:
+            raise ValueError(f"{name}: {entry['dataset']} has the unknown key {key!r}{_nearest(key, known)}")
+    return DataSource(**entry)

@@ -1,0 +1,136 @@
+"""Let a model rehearse: what it writes before training, in the languages it knows, are targets during training.
+
+So a new language does not push out the old ones, and no data in the old ones is needed.
+"""
+
+import json
+import os
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from ..processing_florenz import FlorenzProcessor
+from .training_data import Groups
+
+
+class Rehearsal(Dataset):
+    """Give images and sources of the training data with the base model's own words as targets."""
+
+    def __init__(self, groups: Groups, entries: Sequence[dict[str, Any]]) -> None:
+        self.groups, self.entries = groups, list(entries)
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        entry = self.entries[index]
+        row = dict(self.groups[entry["group"]][entry["row"]])
+        new = {name: entry[name] for name in ("task", "language", "source", "target")}
+        return {**row, **new, "grounding": 0.0, "hidden_sources": 0.0}
+
+
+def rehearse(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    groups: Groups,
+    languages: Sequence[str],
+    count: int,
+    seed: int,
+    path: Path,
+    image_size: int | None = None,
+    batch_size: int = 32,
+) -> Rehearsal:
+    """Let the base model caption and translate the training images in the languages it knows (greedy).
+
+    Args:
+        groups: the training data; captions take its images, translations also its sources.
+        languages: ISO 639-1 codes of the base model.
+        path: JSONL file that keeps the outputs; what it holds is not made again.
+
+    Raises:
+        ValueError: the file belongs to other data.
+    """
+    rng = random.Random(f"rehearsal/{seed}")
+    translating = [name for name in groups if name.startswith("translate/")]
+    plans = []
+    for _ in range(count):
+        task = rng.choice(
+            ("caption", "detailed_caption", "translate") if translating else ("caption", "detailed_caption")
+        )
+        group = rng.choice(translating if task == "translate" else list(groups))
+        language = rng.choice([code for code in languages if task != "translate" or code != "en"])
+        plans.append({"group": group, "row": rng.randrange(len(groups[group])), "task": task, "language": language})
+    entries = _read(path, plans)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        path.open("a", encoding="utf-8") as file,
+        tqdm(total=count, initial=len(entries), unit="text", desc="rehearsal", disable=None) as bar,
+    ):
+        while len(entries) < count:
+            batch = plans[len(entries) : len(entries) + batch_size]
+            new = _generate(model, processor, groups, batch, image_size)
+            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
+            file.flush()
+            entries += new
+            bar.update(len(new))
+    # An image that could not be read or an empty output teaches nothing.
+    return Rehearsal(groups, [entry for entry in entries if entry["target"].strip()])
+
+
+@torch.inference_mode()
+def _generate(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    groups: Groups,
+    plans: Sequence[dict[str, Any]],
+    image_size: int | None,
+) -> list[dict[str, Any]]:
+    rows = []
+    for plan in plans:
+        try:
+            rows.append(groups[plan["group"]][plan["row"]])
+        except Exception:  # training itself reports the broken image
+            rows.append(None)
+    sources = [
+        row["source"] if row and plan["task"] == "translate" else None for row, plan in zip(rows, plans, strict=True)
+    ]
+    good = [index for index, row in enumerate(rows) if row is not None]
+    texts = [""] * len(plans)
+    if good:
+        inputs = processor(
+            images=[rows[index]["image"] for index in good],
+            text=[sources[index] for index in good],
+            task=[plans[index]["task"] for index in good],
+            language=[plans[index]["language"] for index in good],
+            image_size=image_size,
+        ).to(model.device)
+        ids = model.generate(**inputs, num_beams=1, do_sample=False, max_new_tokens=processor.max_target_length - 1)
+        for index, text in zip(good, processor.decode_generated(ids), strict=True):
+            texts[index] = text
+    return [
+        {**plan, "source": source, "target": text} for plan, source, text in zip(plans, sources, texts, strict=True)
+    ]
+
+
+def _read(path: Path, plans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    entries: list[dict[str, Any]] = []
+    if not path.exists():
+        return entries
+    for plan, line in zip(plans, path.read_text(encoding="utf-8").splitlines(), strict=False):
+        try:
+            entry = json.loads(line)
+        except json.JSONDecodeError:
+            break  # the line that was being written when the last run ended
+        if any(entry.get(name) != value for name, value in plan.items()):
+            raise ValueError(f"{path} was made for other data: remove it or choose another output_dir")
+        entries.append(entry)
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), encoding="utf-8")
+    os.replace(partial, path)
+    return entries

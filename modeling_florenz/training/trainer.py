@@ -1,0 +1,127 @@
+"""Train Florenz with transformers' Trainer: chunked loss, still vision tower, contrasts as a metric, broken images."""
+
+import logging
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.utils.data import Dataset
+from transformers import PreTrainedModel, Seq2SeqTrainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+
+from ..evaluation.contrastive import perplexities
+from .training_data import TableRows
+
+
+logger = logging.getLogger(__name__)
+
+
+class FlorenzTrainer(Seq2SeqTrainer):
+    """Train a Florenz, or an adapter on one, on a `Mixture`.
+
+    Args:
+        loss_chunk_size: target tokens whose logits exist at a time while training; 0 for all.
+        vision_train_mode: leave the vision tower in train mode, where it drops paths.
+        florenz: the model inside, where `model` is an adapter around it.
+        contrasts: rows with `incorrect` targets; evaluation tells how often the right one is likelier.
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        loss_chunk_size: int = 0,
+        vision_train_mode: bool = False,
+        florenz: PreTrainedModel,
+        contrasts: TableRows | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
+        self.florenz, self.contrasts = florenz, contrasts
+        self.skipped: list[str] = []
+        self._samples = self._tokens = 0
+        self._clock = time.perf_counter()
+
+    def compute_loss(
+        self,
+        model: nn.Module,
+        inputs: dict[str, Any],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ) -> Any:
+        inputs = dict(inputs)
+        for reason in inputs.pop("skipped", ()):
+            self.skipped.append(reason)
+            logger.warning("skipped: %s", reason)
+        if model.training:
+            if not self.vision_train_mode:
+                self.florenz.model.vision_tower.eval()
+            if self.loss_chunk_size:
+                inputs["loss_chunk_size"] = self.loss_chunk_size
+            self._samples += len(inputs["labels"])
+            self._tokens += int(inputs["labels"].ne(-100).sum())
+        if isinstance(num_items_in_batch, torch.Tensor):
+            num_items_in_batch = num_items_in_batch.clamp(min=1)  # a batch of broken images alone asks for nothing
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        if "loss" in logs and self._samples:
+            seconds = time.perf_counter() - self._clock
+            logs = {**logs, "samples_per_second": round(self._samples / seconds, 2)}
+            logs["tokens_per_second"] = round(self._tokens / seconds, 1)
+            if torch.cuda.is_available():
+                logs["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
+            self._samples = self._tokens = 0
+            self._clock = time.perf_counter()
+        super().log(logs, start_time)
+
+    def evaluate(
+        self,
+        eval_dataset: Dataset | None = None,
+        ignore_keys: Any = None,
+        metric_key_prefix: str = "eval",
+        **more: Any,
+    ) -> dict[str, float]:
+        # Contrasts first: the callbacks that choose the best checkpoint look at what the inherited method returns.
+        self._contrast = None if self.contrasts is None else self._contrastive_accuracy()
+        return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **more)
+
+    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
+        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
+        if getattr(self, "_contrast", None) is not None:
+            output.metrics[f"{metric_key_prefix}_contrastive_accuracy"] = self._contrast
+        return output
+
+    def _contrastive_accuracy(self) -> float:
+        model = self.florenz
+        was_training = model.training
+        model.eval()
+        rows = [self.contrasts[index] for index in range(len(self.contrasts))]
+        values = [
+            perplexities(
+                model,
+                self.processing_class,
+                [row["image"] for row in rows],
+                [row["source"] for row in rows],
+                [row[side] for row in rows],
+                rows[0]["language"],
+                self.args.per_device_eval_batch_size,
+            )
+            for side in ("target", "incorrect")
+        ]
+        model.train(was_training)
+        return sum(right < wrong for right, wrong in zip(*values, strict=True)) / len(rows)
+
+
+def last_complete_checkpoint(folder: Path) -> str | None:
+    """Find the newest checkpoint that was written to its end: Trainer writes `trainer_state.json` last."""
+    complete = []
+    for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        state = checkpoint / "trainer_state.json"
+        number = checkpoint.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
+        if number.isdigit() and state.is_file() and state.read_text(encoding="utf-8").rstrip().endswith("}"):
+            complete.append((int(number), os.fspath(checkpoint)))
+    return max(complete)[1] if complete else None

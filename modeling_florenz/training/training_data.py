@@ -1,0 +1,166 @@
+"""Load the data of a recipe into groups by task and language, and turn rows into batches."""
+
+import logging
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from datasets import Dataset as Table
+from PIL import Image
+from torch.utils.data import ConcatDataset, Dataset
+
+from ..data.coco_karpathy import load_coco_karpathy
+from ..data.commute import load_commute
+from ..data.docci import load_docci
+from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.folder import load_folder
+from ..data.image_paragraphs import load_image_paragraphs
+from ..data.multi30k import ambiguous_coco_ids, load_multi30k_captions, load_multi30k_translation
+from ..processing_florenz import FlorenzProcessor
+from .grounding import ground
+from .recipe import DataSource, RecipeArguments
+
+
+logger = logging.getLogger(__name__)
+
+Groups = dict[str, Dataset]
+
+
+class TableRows(Dataset):
+    """Read rows of a table; images are opened on access."""
+
+    def __init__(self, table: Table, grounding: float = 0.0, hidden_sources: float = 0.0) -> None:
+        self.table, self.grounding, self.hidden_sources = table, grounding, hidden_sources
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.table[index], "grounding": self.grounding, "hidden_sources": self.hidden_sources}
+
+
+class SceneRows(Dataset):
+    """Give example `i` of one (task, language) pair of the emoji world, whose sources know what they hide."""
+
+    def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
+        self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if not 0 <= index < self.length:
+            raise IndexError(index)
+        return self.world.training_example(index, self.coverage, self.seed)
+
+
+def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed: int) -> Dataset:
+    """Load one part of the data in one language, checked row by row but without opening an image.
+
+    Raises:
+        ValueError: the folder, a file, a row or an image is missing or wrong; see the dataset's loader.
+    """
+    if source.dataset == "emoji_scenes":
+        coverage = Coverage(((source.task, language),), recipe.grounding, recipe.hidden_sources)
+        return SceneRows(EmojiWorld(), coverage, seed, source.examples)
+    folder = Path(recipe.data_folder) / source.folder
+    if not folder.is_dir():
+        raise ValueError(f"{source.dataset} needs the folder {folder}: put the data there, or set data_folder")
+    english_only = source.dataset in ("coco_karpathy", "docci", "image_paragraphs")
+    if english_only and language != "en":
+        raise ValueError(f"{source.dataset} is in English only: languages must be [en], not {source.languages}")
+    load = {
+        "multi30k_translation": partial(load_multi30k_translation, folder, source.split, language),
+        "multi30k_captions": partial(load_multi30k_captions, folder, source.split, language),
+        "commute": partial(load_commute, folder, language, source.split),
+        "coco_karpathy": partial(load_coco_karpathy, folder, source.split, exclude=_excluded(recipe, source)),
+        "docci": partial(load_docci, folder, source.split),
+        "image_paragraphs": partial(load_image_paragraphs, folder, source.split),
+        "folder": partial(load_folder, folder, source.task, language),
+    }[source.dataset]
+    table = load(stand_in=recipe.stand_in)
+    if source.examples:
+        table = table.select(range(min(source.examples, len(table))))
+    return TableRows(table, recipe.grounding, recipe.hidden_sources)
+
+
+def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: int) -> Groups:
+    """Load all parts, one group for each `task/language`; captions of all lengths are one task here, as in the paper.
+
+    Raises:
+        ValueError: see `load_source`.
+    """
+    groups: dict[str, list[Dataset]] = defaultdict(list)
+    for source in sources:
+        if source.optional and not (Path(recipe.data_folder) / source.folder).is_dir():
+            logger.warning("%s is left out: there is no folder %s", source.dataset, source.folder)
+            continue
+        for language in source.languages:
+            rows = load_source(source, language, recipe, seed)
+            if isinstance(rows, SceneRows):
+                groups[_group(source.task, language)].append(rows)
+                continue
+            places: dict[str, list[int]] = defaultdict(list)
+            pairs = zip(rows.table["task"], rows.table["language"], strict=True)
+            for index, (task, spoken) in enumerate(pairs):
+                places[_group(task, spoken)].append(index)
+            for pair, indices in places.items():
+                part = rows.table.select(indices)
+                groups[pair].append(TableRows(part, rows.grounding, rows.hidden_sources))
+    if not groups:
+        raise ValueError("no training data is left: every part of it is optional and missing")
+    return {pair: parts[0] if len(parts) == 1 else ConcatDataset(parts) for pair, parts in groups.items()}
+
+
+def _group(task: str, language: str) -> str:
+    return f"{'translate' if task == 'translate' else 'caption'}/{language}"
+
+
+def _excluded(recipe: RecipeArguments, source: DataSource) -> frozenset[int]:
+    """List the COCO images that Multi30K tests on, if Multi30K is there: they must not be trained on."""
+    for entry in (*recipe.train_data, *recipe.eval_data):
+        folder = Path(recipe.data_folder) / entry.folder
+        if entry.dataset.startswith("multi30k") and folder.is_dir() and source.split in ("train", "restval"):
+            return ambiguous_coco_ids(folder)
+    return frozenset()
+
+
+@dataclass
+class TrainingCollator:
+    """Turn rows into a batch with labels; rows whose image could not be read are left out and named in `skipped`."""
+
+    processor: FlorenzProcessor
+    image_size: int | None = None
+    _grey: Image.Image = field(default_factory=lambda: Image.new("RGB", (32, 32), (128, 128, 128)))
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        skipped = [row["skipped"] for row in rows if "skipped" in row]
+        rows = [row for row in rows if "skipped" not in row]
+        nothing = not rows
+        if nothing:
+            # A step needs a batch: this one asks for no token.
+            blank = {"image": self._grey, "task": "caption", "language": "en", "source": None, "target": "-"}
+            rows = [blank]
+        for row in rows:
+            if row["source"] and row.get("draw_seed") and (row.get("grounding") or row.get("hidden_sources")):
+                rng = random.Random(f"grounding/{row['draw_seed']}")
+                row["source"] = ground(row["source"], row["grounding"], row["hidden_sources"], rng)
+        batch = self.processor(
+            images=[row["image"] for row in rows],
+            text=[row["source"] or None for row in rows],
+            task=[row["task"] for row in rows],
+            language=[row["language"] for row in rows],
+            target=[row["target"] for row in rows],
+            image_size=self.image_size,
+            return_tensors="pt",
+        )
+        if nothing:
+            batch["labels"] = torch.full_like(batch["labels"], -100)
+        if skipped:
+            batch["skipped"] = skipped
+        return dict(batch)
