@@ -68,12 +68,12 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
     if source.dataset == "emoji_scenes":
         coverage = Coverage(((source.task, language),), recipe.grounding, recipe.hidden_sources)
         return SceneRows(EmojiWorld(), coverage, seed, source.examples)
-    folder = Path(recipe.data_folder) / source.folder
-    if not folder.is_dir():
-        raise ValueError(f"{source.dataset} needs the folder {folder}: put the data there, or set data_folder")
     english_only = source.dataset in ("coco_karpathy", "docci", "image_paragraphs")
     if english_only and language != "en":
         raise ValueError(f"{source.dataset} is in English only: languages must be [en], not {source.languages}")
+    folder = Path(recipe.data_folder) / source.folder
+    if not folder.is_dir():
+        raise ValueError(f"{source.dataset} needs the folder {folder}: put the data there, or set data_folder")
     load = {
         "multi30k_translation": partial(load_multi30k_translation, folder, source.split, language),
         "multi30k_captions": partial(load_multi30k_captions, folder, source.split, language),
