@@ -62,31 +62,36 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         chunk_size: int,
     ) -> torch.Tensor:
         for_hidden, for_weight = ctx.needs_input_grad[:2]
-        total = torch.zeros((), dtype=torch.float32, device=hidden_states.device)
+        exact = torch.promote_types(hidden_states.dtype, torch.float32)  # half precision is for the products only
+        total = torch.zeros((), dtype=exact, device=hidden_states.device)
         grad_hidden = torch.empty_like(hidden_states) if for_hidden else None
-        grad_weight = torch.zeros_like(weight, dtype=torch.float32) if for_weight else None
+        grad_weight = torch.zeros_like(weight, dtype=exact) if for_weight else None
         cast_weight = weight.to(hidden_states.dtype)
         for start in range(0, len(labels), chunk_size):
             hidden = hidden_states[start : start + chunk_size]
             target = labels[start : start + chunk_size, None]
-            logits = (hidden @ cast_weight.T).float()
+            logits = (hidden @ cast_weight.T).to(exact)
             if softcap is not None:
                 logits = logits.div_(softcap).tanh_()
-                probabilities = logits * softcap
+                weights = logits * softcap
             else:
-                probabilities = logits.clone() if for_hidden or for_weight else logits
-            log_sum = probabilities.logsumexp(-1, keepdim=True)
-            total += (log_sum - probabilities.gather(-1, target)).sum()
+                weights = logits
+            # Two arrays of (tokens, vocabulary) are all that is ever held; what follows is in place.
+            wanted = weights.gather(-1, target)
+            largest = weights.amax(-1, keepdim=True)
+            weights = weights.sub_(largest).exp_()
+            weight_sum = weights.sum(-1, keepdim=True)
+            total += (weight_sum.log() + largest - wanted).sum()
             if not (for_hidden or for_weight):
                 continue
-            gradient = probabilities.sub_(log_sum).exp_()
-            gradient.scatter_add_(-1, target, torch.full_like(target, -1, dtype=gradient.dtype))
+            gradient = weights.div_(weight_sum)
+            gradient.scatter_add_(-1, target, torch.full_like(wanted, -1))
             if softcap is not None:
-                gradient.addcmul_(gradient * logits, logits, value=-1)  # the derivative of tanh is 1 - tanh^2
+                gradient.mul_(logits.square_().neg_().add_(1))  # the derivative of tanh is 1 - tanh^2
             gradient = gradient.to(hidden.dtype)
             if for_hidden:
                 torch.mm(gradient, cast_weight, out=grad_hidden[start : start + chunk_size])
-            if for_weight and hidden.dtype == torch.float32:
+            if for_weight and hidden.dtype == exact:
                 grad_weight.addmm_(gradient.T, hidden)
             elif for_weight:
                 grad_weight += gradient.T @ hidden
@@ -96,9 +101,10 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_total: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
-        gradients = ctx.gradients
-        del ctx.gradients
-        # In place: a gradient of the head is as large as the head.
+        if ctx.gradients is None:
+            raise RuntimeError("the chunked loss can go backward once: leave loss_chunk_size out to keep the graph")
+        # Scaled in place, as a gradient of the head is as large as the head.
+        gradients, ctx.gradients = ctx.gradients, None
         return *(None if gradient is None else gradient.mul_(grad_total) for gradient in gradients), None, None, None
 
 

@@ -92,7 +92,7 @@ class RecipeArguments:
         False  # drop path in the frozen tower, as the research code has; off: same image, same tokens
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
-    loss_chunk_size: int = 256  # target tokens whose logits exist at a time; 0 for all at once
+    loss_chunk_size: int = 128  # target tokens whose logits exist at a time; 0 for all at once
     early_stopping_patience: int = 0  # evaluations without a better metric_for_best_model; 0 never stops
 
     def __post_init__(self) -> None:
