@@ -60,11 +60,12 @@ def rehearse(
     translating = [name for name in groups if name.startswith("translate/")]
     plans = []
     for _ in range(count):
-        task = rng.choice(
-            ("caption", "detailed_caption", "translate") if translating else ("caption", "detailed_caption")
-        )
+        # The language first, so that English, into which nothing is translated, is rehearsed as often as the others.
+        language = rng.choice(list(languages))
+        task = rng.choice(("caption", "caption", "detailed_caption", "translate"))
+        if task == "translate" and (language == "en" or not translating):
+            task = "caption"
         group = rng.choice(translating if task == "translate" else list(groups))
-        language = rng.choice([code for code in languages if task != "translate" or code != "en"])
         plans.append({"group": group, "row": rng.randrange(len(groups[group])), "task": task, "language": language})
     entries = _read(path, plans)
     path.parent.mkdir(parents=True, exist_ok=True)
