@@ -82,9 +82,10 @@ class SceneScorer:
 class EmojiEvaluation:
     """Generate and score on the held-out scenes of a seed."""
 
-    def __init__(self, folder: str | Path, scenes: int, batch_size: int = 100) -> None:
-        self.model = FlorenzForConditionalGeneration.from_pretrained(folder, dtype=torch.float32).eval()
-        self.processor = FlorenzProcessor.from_pretrained(folder)
+    def __init__(
+        self, model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, scenes: int, batch_size: int = 100
+    ) -> None:
+        self.model, self.processor = model.eval(), processor
         self.world = EmojiWorld()
         self.scorer = SceneScorer(self.world)
         self.scenes = [self.world.scene("test", index, SEED) for index in range(scenes)]
@@ -159,7 +160,8 @@ def evaluate(folder: str | Path, scenes: int = 1000, pairs: int = 100) -> dict[s
         scenes: number of held-out scenes for every cell.
         pairs: number of ambiguous pairs (two items each) a language.
     """
-    run = EmojiEvaluation(folder, scenes)
+    model = FlorenzForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+    run = EmojiEvaluation(model, FlorenzProcessor.from_pretrained(folder), scenes)
     cells: dict[str, dict[str, Any]] = defaultdict(dict)
     start = time.time()
     with tqdm(total=len(LANGUAGES) * 5 - 2, unit="cell", disable=None) as bar:

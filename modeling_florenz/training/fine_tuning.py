@@ -254,6 +254,9 @@ def _export(
     partial = folder.with_name(folder.name + ".partial")
     if trainer.args.should_save:
         shutil.rmtree(partial, ignore_errors=True)
+    if trainer.is_fsdp_enabled:
+        # Checkpoints may be sharded; what is loaded by from_pretrained is not.
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
     trainer.save_model(str(partial))  # gathers what several processes hold
     if not trainer.args.should_save:
         return folder
