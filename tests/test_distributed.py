@@ -112,6 +112,8 @@ def test_shards_in_two_processes_have_the_loss_of_one_resume_on_one_and_are_save
     for (name, one), (_, other) in zip(whole.named_parameters(), single.named_parameters(), strict=True):
         assert torch.allclose(one, other, atol=2e-3), name
 
+    assert {path.name for path in (both / "model").iterdir()} == {path.name for path in (alone / "model").iterdir()}
+
     resumed = tmp_path / "resumed"
     shutil.copytree(both / "checkpoint-10", resumed / "checkpoint-10")
     _run(_values(base, resumed, 1, **sharding), 1, "fsdp")

@@ -277,3 +277,17 @@ def test_help_lists_every_field_and_every_recipe(capsys):
     assert stop.value.code == 0
     text = capsys.readouterr().out
     assert all(word in text for word in ("lora_rank: 16", "per_device_train_batch_size: 8", "paper_pretrain"))
+
+
+def test_kept_image_features_change_nothing_but_the_work(tmp_path):
+    shape = {"per_device_train_batch_size": 3, "max_steps": 4, "learning_rate": 0.01}
+    folder = _photos(tmp_path / "data" / "photos")
+    data = {"train_data": [{"dataset": "folder", "folder": "photos"}], "data_folder": str(folder.parent)}
+    plain = fine_tune(_values(tmp_path / "plain", **shape, **data))
+    kept = fine_tune(_values(tmp_path / "kept", cache_image_features=True, **shape, **data))
+    files = sorted((tmp_path / "kept" / "image_features").rglob("*.safetensors"))
+    assert len(files) == 6
+    stamps = [path.stat().st_mtime_ns for path in files]
+    assert len(set(stamps)) > 1
+    one, other = (load_file(run.folder / "adapter_model.safetensors") for run in (plain, kept))
+    assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)

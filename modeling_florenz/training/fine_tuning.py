@@ -17,6 +17,7 @@ import torch
 import transformers
 import yaml
 from peft import PeftModel, prepare_model_for_kbit_training
+from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
@@ -24,10 +25,12 @@ from .. import __version__
 from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
+from ..model_folder import licence_of
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..quantization import quantization_config
 from .adapters import add_adapter, lora_config
+from .feature_cache import FeatureCache
 from .freezing import freeze_as_in_paper
 from .mixture import Mixture, target_shares
 from .recipe import FlorenzTrainingArguments, RecipeArguments, parse_recipe
@@ -82,11 +85,14 @@ def fine_tune(values: dict[str, Any]) -> Run:
         shares = {name: share * (1 - recipe.rehearsal) for name, share in shares.items()}
         shares["rehearsal"] = recipe.rehearsal
     trained = adapt(model, processor, groups, recipe, training)
+    features = None
+    if recipe.cache_image_features:
+        features = FeatureCache(output / "image_features", f"{recipe.model}@{recipe.revision}", recipe.image_size)
     draws = training.max_steps * training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     trainer = FlorenzTrainer(
         model=trained,
         args=training,
-        data_collator=TrainingCollator(processor, recipe.image_size),
+        data_collator=TrainingCollator(processor, recipe.image_size, features),
         train_dataset=Mixture(groups, shares, draws, training.seed),
         eval_dataset=held_out,
         processing_class=processor,
@@ -255,9 +261,20 @@ def _export(
     if trainer.args.should_save:
         shutil.rmtree(partial, ignore_errors=True)
     if trainer.is_fsdp_enabled:
-        # Checkpoints may be sharded; what is loaded by from_pretrained is not.
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trainer.save_model(str(partial))  # gathers what several processes hold
+        # Checkpoints may be sharded; what from_pretrained loads is not.
+        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
+        state = get_model_state_dict(trainer.model_wrapped, options=options)
+        if trainer.args.should_save and is_adapter:
+            trained.save_pretrained(partial, state_dict=state)
+        elif trainer.args.should_save:
+            # Sharding gives the model a class of torch's own: a plain one saves the plain code beside the weights.
+            with torch.device("meta"):
+                plain = FlorenzForConditionalGeneration(trained.config)
+            plain.generation_config = trained.generation_config
+            del state["lm_head.weight"]  # no longer the same memory as the embedding it is tied to
+            plain.save_pretrained(partial, state_dict=state)
+    else:
+        trainer.save_model(str(partial))
     if not trainer.args.should_save:
         return folder
     if is_adapter:
@@ -268,7 +285,9 @@ def _export(
         settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     _write_records(partial, processor, values, results)
-    write_card(partial, recipe, trainer.args, results, is_adapter)
+    # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
+    base_license = "apache-2.0" if recipe.model == BUNDLED_NAME else licence_of(trainer.florenz.config)
+    write_card(partial, recipe, trainer.args, results, is_adapter, base_license)
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     if recipe.merge and is_adapter:
@@ -277,7 +296,7 @@ def _export(
         plain = trained.merge_and_unload()
         plain.save_pretrained(merged)
         _write_records(merged, processor, values, results)
-        write_card(merged, recipe, trainer.args, results, is_adapter=False)
+        write_card(merged, recipe, trainer.args, results, False, base_license)
         shutil.rmtree(output / "model", ignore_errors=True)
         merged.rename(output / "model")
     return folder

@@ -73,6 +73,7 @@ class RecipeArguments:
     use_dora: bool = False
     use_rslora: bool = False
     train_embedding_rows: bool = False  # also train the rows of the tokens that the targets use
+    license: str | None = None  # the Hub's identifier for the card; default: what the base model's decoder asks for
     merge: bool = False  # at the end also write a plain model with the adapter merged in
     train_data: list[DataSource] = field(default_factory=list)
     eval_data: list[DataSource] = field(default_factory=list)
@@ -112,9 +113,11 @@ class RecipeArguments:
             setattr(self, name, [_source(name, entry) for entry in getattr(self, name)])
         if not self.train_data:
             raise ValueError("train_data is empty: name at least one dataset")
-        if self.cache_image_features and (self.vision_train_mode or self.method == "full"):
+        if self.cache_image_features and (
+            self.vision_train_mode or self.method == "full" or self.lora_parts == "all-linear"
+        ):
             raise ValueError(
-                "cache_image_features needs a frozen tower without drop path: not vision_train_mode or full"
+                "cache_image_features needs image tokens that never change: no vision_train_mode, full or all-linear"
             )
         if self.merge and self.method not in ("lora", "qlora"):
             raise ValueError(f"merge is for adapters, not for the method {self.method}")

@@ -26,6 +26,7 @@ def write_card(
     training: FlorenzTrainingArguments,
     results: dict[str, Any],
     is_adapter: bool,
+    base_license: str,
 ) -> None:
     """Write `README.md` into a folder, every field filled.
 
@@ -38,6 +39,7 @@ def write_card(
     on_hub = base.count("/") == 1 and not base.startswith((".", "/", "~"))
     data = ModelCardData(
         language=languages,
+        license=recipe.license or base_license,
         library_name="peft" if is_adapter else "transformers",
         pipeline_tag="image-text-to-text",
         base_model=base if on_hub else None,
@@ -45,6 +47,7 @@ def write_card(
         tags=["florenz", "image-captioning", "translation", *(["lora"] if is_adapter else [])],
     )
     name = "adapter" if is_adapter else "model"
+    repository = training.hub_model_id or name
     trained = f"{results['trainable_parameters']:,} parameters"
     how = f"{recipe.method}, {recipe.lora_parts}, rank {recipe.lora_rank}" if is_adapter else recipe.method
     rows = [
@@ -88,7 +91,7 @@ def write_card(
             "what was measured and the versions.\n",
             "## Use\n",
             "```python",
-            _QUICK_START[is_adapter].format(folder=name),
+            _QUICK_START[is_adapter].format(folder=repository),
             "```\n",
             "## Training data\n",
             *data_lines,

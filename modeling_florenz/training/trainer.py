@@ -56,9 +56,14 @@ class FlorenzTrainer(Seq2SeqTrainer):
         for reason in inputs.pop("skipped", ()):
             self.skipped.append(reason)
             logger.warning("skipped: %s", reason)
+        if model.training and not self.vision_train_mode:
+            self.florenz.model.vision_tower.eval()
+        if keys := inputs.pop("image_keys", None):
+            with torch.no_grad():
+                features = self.florenz.get_image_features(inputs.pop("pixel_values")).pooler_output
+            self.data_collator.features.write(keys, features)
+            inputs["image_features"] = features
         if model.training:
-            if not self.vision_train_mode:
-                self.florenz.model.vision_tower.eval()
             if self.loss_chunk_size:
                 inputs["loss_chunk_size"] = self.loss_chunk_size
             self._samples += len(inputs["labels"])

@@ -22,6 +22,7 @@ from ..data.folder import load_folder
 from ..data.image_paragraphs import load_image_paragraphs
 from ..data.multi30k import ambiguous_coco_ids, load_multi30k_captions, load_multi30k_translation
 from ..processing_florenz import FlorenzProcessor
+from .feature_cache import FeatureCache
 from .grounding import ground
 from .recipe import DataSource, RecipeArguments
 
@@ -136,6 +137,7 @@ class TrainingCollator:
 
     processor: FlorenzProcessor
     image_size: int | None = None
+    features: FeatureCache | None = None
     _grey: Image.Image = field(default_factory=lambda: Image.new("RGB", (32, 32), (128, 128, 128)))
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -150,8 +152,11 @@ class TrainingCollator:
             if row["source"] and row.get("draw_seed") and (row.get("grounding") or row.get("hidden_sources")):
                 rng = random.Random(f"grounding/{row['draw_seed']}")
                 row["source"] = ground(row["source"], row["grounding"], row["hidden_sources"], rng)
+        keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
+        cached = self.features.read(keys) if keys else None
         batch = self.processor(
-            images=[row["image"] for row in rows],
+            # A caption without an image is refused there, so that a tiny one stands in for finished image tokens.
+            images=[row["image"] for row in rows] if cached is None else self._grey,
             text=[row["source"] or None for row in rows],
             task=[row["task"] for row in rows],
             language=[row["language"] for row in rows],
@@ -159,6 +164,11 @@ class TrainingCollator:
             image_size=self.image_size,
             return_tensors="pt",
         )
+        if cached is not None:
+            del batch["pixel_values"]
+            batch["image_features"] = cached
+        elif keys:
+            batch["image_keys"] = keys
         if nothing:
             batch["labels"] = torch.full_like(batch["labels"], -100)
         if skipped:
