@@ -1,0 +1,32 @@
+"""BLEU-1 to 4 of captions, as the COCO caption evaluation computes it.
+
+`evaluate.load` takes the path of this folder; nothing is downloaded.
+"""
+
+import datasets
+import evaluate
+
+from modeling_florenz.evaluation.metrics.caption_scores import corpus_bleu
+from modeling_florenz.evaluation.metrics.segmentation import segment
+
+
+def _words(predictions, references):
+    candidates = [segment(text, "en", "ptb") for text in predictions]
+    return candidates, [[segment(text, "en", "ptb") for text in texts] for texts in references]
+
+
+class FlorenzBleu(evaluate.Metric):
+    def _info(self):
+        features = datasets.Features(
+            {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
+        )
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation="",
+            inputs_description="predictions: captions; references: a list of captions for each.",
+            features=features,
+        )
+
+    def _compute(self, predictions, references):
+        scores, _ = corpus_bleu(*_words(predictions, references))
+        return {f"bleu_{size}": 100 * score for size, score in enumerate(scores, start=1)}

@@ -1,0 +1,32 @@
+"""ROUGE-L of captions, as the COCO caption evaluation computes it.
+
+`evaluate.load` takes the path of this folder; nothing is downloaded.
+"""
+
+import datasets
+import evaluate
+
+from modeling_florenz.evaluation.metrics.caption_scores import rouge_l
+from modeling_florenz.evaluation.metrics.segmentation import segment
+
+
+def _words(predictions, references):
+    candidates = [segment(text, "en", "ptb") for text in predictions]
+    return candidates, [[segment(text, "en", "ptb") for text in texts] for texts in references]
+
+
+class FlorenzRougeL(evaluate.Metric):
+    def _info(self):
+        features = datasets.Features(
+            {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
+        )
+        return evaluate.MetricInfo(
+            description=__doc__,
+            citation="",
+            inputs_description="predictions: captions; references: a list of captions for each.",
+            features=features,
+        )
+
+    def _compute(self, predictions, references):
+        score, each = rouge_l(*_words(predictions, references))
+        return {"rouge_l": 100 * score, "rouge_l_each": [100 * value for value in each]}
