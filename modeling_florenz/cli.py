@@ -14,6 +14,7 @@ from transformers.utils import logging
 from . import __version__
 from .captioner import Captioner
 from .cli_checkpoints import add_commands as add_checkpoint_commands
+from .cli_evaluate import add_commands as add_evaluate_commands
 from .cli_train import add_commands as add_train_command
 from .images import find_images, open_image
 from .processing_florenz import TASKS
@@ -76,6 +77,7 @@ def _build_parser() -> _Parser:
     score.add_argument("--candidate", action="append", required=True, help="a translation; give two or more")
     score.set_defaults(run=_score)
     add_train_command(commands)
+    add_evaluate_commands(commands)
     add_checkpoint_commands(commands)
     return parser
 

@@ -1,0 +1,129 @@
+"""Keep what a model wrote, row by row as it comes, so that nothing is generated twice."""
+
+import json
+import os
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+from tqdm import tqdm
+
+from .models import EvaluatedModel, SearchProtocol
+
+
+class PredictionFile:
+    """Read and append predictions of one part, by key; a line that a killed run left unfinished is dropped."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, dict[str, Any]] = {}
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            return
+        lines = path.read_bytes().split(b"\n")
+        for line in lines[:-1]:  # what follows the last line break was never finished
+            entry = json.loads(line)
+            self.entries[entry["key"]] = entry
+        if lines[-1]:
+            partial = path.with_suffix(".partial")
+            partial.write_bytes(b"\n".join(lines[:-1]) + (b"\n" if lines[:-1] else b""))
+            os.replace(partial, path)
+
+    def append(self, entries: Sequence[dict[str, Any]]) -> None:
+        with self.path.open("a", encoding="utf-8") as file:
+            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
+        self.entries.update((entry["key"], entry) for entry in entries)
+
+
+def keep_protocol(folder: Path, model: str, revision: str | None, protocol: SearchProtocol) -> None:
+    """Write down what the predictions in a folder come from, and refuse to mix them with others.
+
+    Raises:
+        ValueError: the folder holds predictions of another model or protocol.
+    """
+    path = folder / "protocol.json"
+    values = {"model": model, "revision": revision, **asdict(protocol)}
+    if path.exists():
+        before = json.loads(path.read_text(encoding="utf-8"))
+        if changed := [name for name in values if before.get(name) != values[name]]:
+            raise ValueError(
+                f"{folder} holds predictions with another {', '.join(changed)}: give another --output or remove it"
+            )
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, path)
+
+
+def shown_images(count: int, mode: str, seed: int = 0) -> list[int]:
+    """Say which row's image each row is shown; shuffled, no row sees its own."""
+    order = list(range(count))
+    if mode != "shuffled":
+        return order
+    if count < 2:
+        raise ValueError("one image alone cannot be shuffled: take --limit 2 or more")
+    random.Random(seed).shuffle(order)
+    shown = [0] * count
+    for place, row in enumerate(order):  # one ring through all rows
+        shown[row] = order[(place + 1) % count]
+    return shown
+
+
+def predict(
+    model: EvaluatedModel,
+    rows: Sequence[dict[str, Any]],
+    path: Path,
+    protocol: SearchProtocol,
+    batch_size: int,
+    contrasts: bool,
+) -> dict[str, dict[str, Any]]:
+    """Generate, or with `contrasts` score, what a file of predictions lacks; give all entries by key.
+
+    Raises:
+        ValueError: an image cannot be read, or the model cannot do what is asked.
+    """
+    kept = PredictionFile(path)
+    shown = shown_images(len(rows), protocol.image)
+    keys = [row["key"] for row in _without_images(rows)]
+    missing = [index for index, key in enumerate(keys) if key not in kept.entries]
+    with tqdm(total=len(keys), initial=len(keys) - len(missing), unit="row", desc=path.stem, disable=None) as bar:
+        for start in range(0, len(missing), batch_size):
+            batch = [_row(rows, index, shown[index], protocol) for index in missing[start : start + batch_size]]
+            if contrasts:
+                wrong = [row["incorrect"] for row in batch]
+                values = zip(
+                    model.perplexities(batch, [row["target"] for row in batch]),
+                    model.perplexities(batch, wrong),
+                    strict=True,
+                )
+                entries = [
+                    {"key": row["key"], "correct": a, "incorrect": b}
+                    for row, (a, b) in zip(batch, values, strict=True)
+                ]
+            else:
+                texts = model.generate(batch, protocol)
+                entries = [{"key": row["key"], "text": text} for row, text in zip(batch, texts, strict=True)]
+            kept.append(entries)
+            bar.update(len(batch))
+    return {key: kept.entries[key] for key in keys}
+
+
+def _row(rows: Sequence[dict[str, Any]], index: int, shown: int, protocol: SearchProtocol) -> dict[str, Any]:
+    try:
+        row = dict(rows[index])
+        if protocol.image == "shuffled":
+            row["image"] = rows[shown]["image"]
+        elif protocol.image == "blank":
+            row["image"] = Image.new("RGB", row["image"].size, (128, 128, 128))
+    except Exception as error:
+        raise ValueError(f"row {index}: its image could not be read ({error}): mend it, then run again") from None
+    return row
+
+
+def _without_images(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    # A table would open every image to give its key.
+    yield from rows.remove_columns("image") if hasattr(rows, "remove_columns") else rows
