@@ -21,7 +21,7 @@ def _font(size: int) -> ImageFont.ImageFont:
 
 
 def draw_coverage() -> Image.Image:
-    """Draw the grid of tasks and languages in pre-training: blue was trained, yellow is unlocked, grey does not exist."""
+    """Draw the grid of tasks and languages in pre-training: blue was trained, yellow is unlocked."""
     cell, left, top = 104, 250, 70
     image = Image.new("RGB", (left + cell * len(LANGUAGES) + 30, 340), _PAPER)
     draw = ImageDraw.Draw(image)

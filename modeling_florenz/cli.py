@@ -13,6 +13,7 @@ from transformers.utils import logging
 
 from . import __version__
 from .captioner import Captioner
+from .cli_card import add_commands as add_card_command
 from .cli_checkpoints import add_commands as add_checkpoint_commands
 from .cli_evaluate import add_commands as add_evaluate_commands
 from .cli_train import add_commands as add_train_command
@@ -79,6 +80,7 @@ def _build_parser() -> _Parser:
     add_train_command(commands)
     add_evaluate_commands(commands)
     add_checkpoint_commands(commands)
+    add_card_command(commands)
     return parser
 
 
