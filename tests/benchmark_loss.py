@@ -44,8 +44,8 @@ def step(batch: int, chunk: int) -> dict[str, float]:
 def main() -> None:
     """Run each case in processes of its own, in turns, and print the medians as a table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--batches", type=int, nargs="+", default=[2, 8, 16])
-    parser.add_argument("--chunks", type=int, nargs="+", default=[128, 256])
+    parser.add_argument("--batches", type=int, nargs="+", default=[2, 4, 8])
+    parser.add_argument("--chunks", type=int, nargs="+", default=[128])
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--one", type=int, nargs=2, help=argparse.SUPPRESS)
     arguments = parser.parse_args()

@@ -61,7 +61,7 @@ def _run(values: dict, processes: int, *flags: str) -> Path:
     path.write_text(yaml.safe_dump(values))
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", str(processes), "--master_port", "0"]
     command += ["--rdzv_backend", "c10d", "--rdzv_endpoint", "localhost:0", str(SCRIPT), str(path), *flags]
-    if processes == 1:
+    if processes == 1 and not flags:  # a sharded checkpoint is read by the launcher's kind of process only
         command = [sys.executable, str(SCRIPT), str(path), *flags]
     run = subprocess.run(
         command, capture_output=True, text=True, timeout=400, env={**os.environ, "OMP_NUM_THREADS": "1"}

@@ -291,3 +291,9 @@ def test_kept_image_features_change_nothing_but_the_work(tmp_path):
     assert len(set(stamps)) > 1
     one, other = (load_file(run.folder / "adapter_model.safetensors") for run in (plain, kept))
     assert all(torch.allclose(one[name], other[name], atol=1e-5) for name in one)
+
+
+def test_an_adapter_on_a_bfloat16_base_is_trained_and_saved_in_float32(tmp_path):
+    run = fine_tune(_values(tmp_path / "run", bf16=True, max_steps=3))
+    assert {tensor.dtype for tensor in load_file(run.folder / "adapter_model.safetensors").values()} == {torch.float32}
+    assert 0 < run.results["training_loss"] < 1
