@@ -48,6 +48,8 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--no-repeat-ngram-size", type=int, default=3, help="0 to allow repetition (default: 3)")
     evaluate.add_argument("--image-size", type=_count, help="side of the input square in px")
     evaluate.add_argument("--segmentation", choices=["ptb", "words", "stanza"], help="of captions into words")
+    evaluate.add_argument("--loss", action="store_true", help="also the cross-entropy of the targets")
+    evaluate.add_argument("--meteor", action="store_true", help="also METEOR of captions; needs Java")
     evaluate.add_argument("--limit", type=_count, help="rows of each part, for a trial run")
     evaluate.add_argument("--stand-in", action="store_true", help="grey pictures where images are missing")
     evaluate.add_argument("--batch-size", type=_count, default=16)
@@ -98,6 +100,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             arguments.stand_in,
             arguments.batch_size,
             arguments.segmentation,
+            arguments.loss,
+            arguments.meteor,
             arguments.revision,
             "florenz " + shlex.join(sys.argv[1:]),
         )

@@ -31,7 +31,7 @@ from modeling_florenz.evaluation.benchmarks import BENCHMARKS, aggregate, parts_
 from modeling_florenz.evaluation.models import CascadeModel, ChatModel, Florence2Model, NllbModel, SearchProtocol
 from modeling_florenz.evaluation.predictions import PredictionFile, shown_images
 from modeling_florenz.evaluation.run import markdown, run_benchmark
-from modeling_florenz.training.smoke import _coco_karpathy, _commute, _multi30k
+from modeling_florenz.training.smoke import _coco_karpathy, _commute, _docci, _image_paragraphs, _multi30k
 
 
 SHARED = Path(__file__).parents[2] / "shared" / "data"
@@ -361,3 +361,51 @@ def test_compare_tells_a_real_difference_from_none(tmp_path, capsys):
 def test_parts_of_the_emoji_world_translate_from_english_only():
     assert ("translate", "en") not in parts_of("emoji_scenes", None, None)
     assert ("caption", "en") in parts_of("emoji_scenes", None, None)
+
+
+def test_losses_are_cross_entropies_of_the_targets_unweighted_over_rows(tmp_path):
+    from modeling_florenz.captioner import Captioner
+    from modeling_florenz.evaluation.benchmarks import load_part
+    from modeling_florenz.evaluation.models import FlorenzModel
+
+    model = FlorenzModel("florenz-tiny")
+    options = {"languages": ["de"], "splits": ["caption"], "limit": 3, "batch_size": 2, "losses": True}
+    results = run_benchmark("emoji_scenes", model, "florenz-tiny", tmp_path, tmp_path / "out", GREEDY, **options)
+    captioner, wanted = Captioner(), []
+    for row in load_part("emoji_scenes", tmp_path, "caption", "de", False, 3):
+        columns = {"images": row["image"], "task": "caption", "language": "de", "target": row["target"]}
+        with torch.no_grad():
+            wanted.append(captioner.model(**captioner.processor(**columns)).loss.item())
+    assert results["scores"]["caption/de"]["loss"] == pytest.approx(sum(wanted) / 3, abs=1e-5)
+    with pytest.raises(ValueError, match="gives no cross-entropies"):
+        run_benchmark("emoji_scenes", Stub(), "stub", tmp_path, tmp_path / "stub", GREEDY, **options)
+
+
+WRITERS = {
+    "multi30k_translation": (_multi30k, BENCHMARKS["multi30k_translation"].splits[:3]),
+    "multi30k_captioning": (_multi30k, ("test_2016",)),
+    "commute": (_commute, ("test",)),
+    "coco_karpathy": (_coco_karpathy, ("test",)),
+    "docci": (_docci, ("test",)),
+    "image_paragraphs": (_image_paragraphs, ("test",)),
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*compare with no others")
+@pytest.mark.parametrize("name", [*WRITERS, "emoji_scenes"])
+def test_a_model_that_writes_the_reference_gets_full_marks_on_every_benchmark(name, tmp_path):
+    languages = [code for code in BENCHMARKS[name].languages if code != "en"] or ["en"]
+    splits = WRITERS[name][1] if name in WRITERS else None
+    for split in splits or ():
+        WRITERS[name][0](tmp_path, languages, split)
+    oracle = Stub(perplexity=lambda row, target: 1.0 if target == row["target"] else 2.0)
+    limit = 6 if name == "emoji_scenes" else None
+    results = run_benchmark(name, oracle, "oracle", tmp_path, tmp_path / "out", GREEDY, languages, splits, limit)
+    full = {"bleu": 100, "chrf": 100, "exact": 100, "accuracy": 100, "bleu_4": 100, "rouge_l": 100, "objects": 100}
+    for values in results["scores"].values():
+        for measure, value in values.items():
+            if measure in full:
+                assert value == pytest.approx(full[measure], abs=1e-3), measure
+            elif measure == "cider":  # 1,000 if all sentences are different
+                assert value > 500
+    assert set(results["rows"].values()) == {6}

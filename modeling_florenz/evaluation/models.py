@@ -17,7 +17,7 @@ from transformers import (
 
 from ..captioner import Captioner
 from ..processing_florenz import LANGUAGES, TASKS
-from .contrastive import perplexities
+from .contrastive import mean_log_probabilities, perplexities
 
 
 _NLLB = {"en": "eng_Latn", "de": "deu_Latn", "fr": "fra_Latn", "es": "spa_Latn", "ru": "rus_Cyrl", "zh": "zho_Hans"}
@@ -83,6 +83,20 @@ class FlorenzModel:
         return [
             protocol.finish(text) for text in self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
         ]
+
+    def losses(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[float]:
+        """Give each row's mean cross-entropy over its target's tokens, in nats (spec section 6.5)."""
+        inputs = self.processor(
+            images=[row["image"] for row in rows],
+            text=[row["source"] or None for row in rows],
+            task=[row["task"] for row in rows],
+            language=[row["language"] for row in rows],
+            target=[row["target"] for row in rows],
+            image_size=protocol.image_size,
+        ).to(self.model.device)
+        with torch.inference_mode():
+            logits = self.model(**inputs).logits
+        return mean_log_probabilities(logits, inputs["labels"]).neg().tolist()
 
     def perplexities(self, rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> list[float]:
         images, sources = [row["image"] for row in rows], [row["source"] for row in rows]

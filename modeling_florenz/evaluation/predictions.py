@@ -79,9 +79,12 @@ def predict(
     path: Path,
     protocol: SearchProtocol,
     batch_size: int,
-    contrasts: bool,
+    kind: str,
 ) -> dict[str, dict[str, Any]]:
-    """Generate, or with `contrasts` score, what a file of predictions lacks; give all entries by key.
+    """Ask the model for what a file of predictions lacks; give all entries by key.
+
+    Args:
+        kind: `contrast` for perplexities of right and wrong targets, `loss` for cross-entropies, else texts.
 
     Raises:
         ValueError: an image cannot be read, or the model cannot do what is asked.
@@ -93,23 +96,25 @@ def predict(
     with tqdm(total=len(keys), initial=len(keys) - len(missing), unit="row", desc=path.stem, disable=None) as bar:
         for start in range(0, len(missing), batch_size):
             batch = [_row(rows, index, shown[index], protocol) for index in missing[start : start + batch_size]]
-            if contrasts:
-                wrong = [row["incorrect"] for row in batch]
-                values = zip(
-                    model.perplexities(batch, [row["target"] for row in batch]),
-                    model.perplexities(batch, wrong),
-                    strict=True,
-                )
-                entries = [
-                    {"key": row["key"], "correct": a, "incorrect": b}
-                    for row, (a, b) in zip(batch, values, strict=True)
-                ]
-            else:
-                texts = model.generate(batch, protocol)
-                entries = [{"key": row["key"], "text": text} for row, text in zip(batch, texts, strict=True)]
-            kept.append(entries)
+            kept.append(_ask(model, batch, protocol, kind))
             bar.update(len(batch))
     return {key: kept.entries[key] for key in keys}
+
+
+def _ask(
+    model: EvaluatedModel, batch: Sequence[dict[str, Any]], protocol: SearchProtocol, kind: str
+) -> list[dict[str, Any]]:
+    if kind == "contrast":
+        sides = [model.perplexities(batch, [row[side] for row in batch]) for side in ("target", "incorrect")]
+        columns = {"correct": sides[0], "incorrect": sides[1]}
+    elif kind == "loss":
+        columns = {"loss": model.losses(batch, protocol)}
+    else:
+        columns = {"text": model.generate(batch, protocol)}
+    values = zip(*columns.values(), strict=True)
+    return [
+        {"key": row["key"], **dict(zip(columns, value, strict=True))} for row, value in zip(batch, values, strict=True)
+    ]
 
 
 def _row(rows: Sequence[dict[str, Any]], index: int, shown: int, protocol: SearchProtocol) -> dict[str, Any]:

@@ -34,6 +34,8 @@ def run_benchmark(
     stand_in: bool = False,
     batch_size: int = 16,
     segmentation: str | None = None,
+    losses: bool = False,
+    with_meteor: bool = False,
     revision: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -44,6 +46,8 @@ def run_benchmark(
         output: predictions go into `OUTPUT/NAME`, results into `OUTPUT/NAME.json`.
         limit: rows of each part, for trial runs.
         stand_in: grey pictures where images are missing.
+        losses: also the mean cross-entropy of the targets, unweighted over the rows.
+        with_meteor: also METEOR of captions, by Java.
 
     Returns:
         the content of the results file.
@@ -61,15 +65,19 @@ def run_benchmark(
         kinds = BENCHMARKS[name].kinds
         if name == "emoji_scenes":
             kinds = ("contrast",) if split == "ambiguous" else ("scene",)
-        for kind in kinds:
+        for kind in (*kinds, *(["loss"] if losses else [])):
             if kind == "contrast" and not hasattr(model, "perplexities"):
                 continue
+            if kind == "loss" and not hasattr(model, "losses"):
+                raise ValueError(f"{model_name} gives no cross-entropies: leave --loss out")
             path = output / name / f"{split}.{language}.{kind}.jsonl"
-            entries = predict(model, rows, path, protocol, batch_size, kind == "contrast")
+            entries = predict(model, rows, path, protocol, batch_size, kind)
             count += len(entries)
             bare = list(rows.remove_columns("image")) if hasattr(rows, "remove_columns") else rows
             prefix = protocol.uses_prefix(bare[0]["task"], language)
-            found.setdefault(part, {})[kind] = score_part(name, split, language, bare, entries, prefix, segmentation)
+            found.setdefault(part, {})[kind] = score_part(
+                name, split, language, bare, entries, prefix, segmentation, with_meteor
+            )
     seconds = time.perf_counter() - start
     values = {
         part: {k: v for scores in kinds.values() for k, v in scores.values.items()} for part, kinds in found.items()

@@ -11,6 +11,8 @@ from .benchmarks import BENCHMARKS
 from .emoji_scenes import SceneScorer, normalise
 from .metrics.bootstrap import interval
 from .metrics.caption_scores import bleu_from_statistics, bleu_statistics, cider, rouge_l
+from .metrics.language_identification import language_rate
+from .metrics.meteor import meteor
 from .metrics.segmentation import segment
 from .metrics.translation_scores import sacrebleu_score
 
@@ -40,8 +42,10 @@ def _finish(
     return Scores(values, intervals, signatures, draws)
 
 
-def score_captions(texts: Sequence[str], references: Sequence[Sequence[str]], language: str, method: str) -> Scores:
-    """Score captions: CIDEr, BLEU-4, ROUGE-L."""
+def score_captions(
+    texts: Sequence[str], references: Sequence[Sequence[str]], language: str, method: str, with_meteor: bool = False
+) -> Scores:
+    """Score captions: CIDEr, BLEU-4, ROUGE-L, share in the asked language, and METEOR if asked for."""
     candidates = [segment(text, language, method) for text in texts]
     words = [[segment(text, language, method) for text in row] for row in references]
     statistics = bleu_statistics(candidates, words)
@@ -52,7 +56,14 @@ def score_captions(texts: Sequence[str], references: Sequence[Sequence[str]], la
         return 100 * bleu_from_statistics(statistics[drawn].sum(0))[3]
 
     values = {"cider": 100 * score, "bleu_4": bleu(np.arange(len(texts))), "rouge_l": 100 * rouge}
-    each = {"cider": 100 * np.asarray(score_each), "rouge_l": 100 * np.asarray(rouge_each)}
+    each: dict[str, Sequence[float]] = {"cider": 100 * np.asarray(score_each), "rouge_l": 100 * np.asarray(rouge_each)}
+    each["language"] = [100 * language_rate([text], language) for text in texts]
+    values["language"] = float(np.mean(each["language"]))
+    if with_meteor:
+        joined = [[" ".join(text) for text in row] for row in words]
+        overall, found = meteor([" ".join(text) for text in candidates], joined)
+        values["meteor"] = 100 * overall
+        each["meteor"] = 100 * np.asarray(found)
     return _finish(values, each, {"segmentation": method}, bleu_4=bleu)
 
 
@@ -92,6 +103,7 @@ def score_part(
     entries: dict[str, Any],
     prefix: bool,
     method: str | None,
+    with_meteor: bool = False,
 ) -> Scores:
     """Score the predictions of one part of a benchmark.
 
@@ -103,14 +115,16 @@ def score_part(
     found = [entries[row["key"]] for row in rows]
     if "correct" in found[0]:
         return score_contrasts([entry["correct"] for entry in found], [entry["incorrect"] for entry in found])
+    if "loss" in found[0]:
+        losses = [entry["loss"] for entry in found]
+        return _finish({"loss": float(np.mean(losses))}, {"loss": losses}, {})
     texts = [entry["text"] for entry in found]
     if name == "emoji_scenes":
         return score_scenes(texts, rows, language, prefix)
     if rows[0]["task"] == "translate":
         return score_translations(texts, [row["target"] for row in rows], language)
-    return score_captions(
-        texts, [row["references"] for row in rows], language, method or BENCHMARKS[name].segmentation
-    )
+    references = [row["references"] for row in rows]
+    return score_captions(texts, references, language, method or BENCHMARKS[name].segmentation, with_meteor)
 
 
 def _sacrebleu_statistics(texts: Sequence[str], references: Sequence[str], language: str) -> np.ndarray:

@@ -34,7 +34,8 @@ def write_card(
         folder: of the adapter or model.
         results: what `results.json` holds.
     """
-    base = recipe.base_id or recipe.model
+    # Of a folder here only the name is of use to readers elsewhere.
+    base = recipe.base_id or (Path(recipe.model).name if Path(recipe.model).is_dir() else recipe.model)
     languages = sorted({code for source in recipe.train_data for code in source.languages})
     on_hub = base.count("/") == 1 and not base.startswith((".", "/", "~"))
     data = ModelCardData(
