@@ -1,0 +1,82 @@
+"""The Florenz Space: `python app.py` loads FLORENZ_MODEL (at FLORENZ_REVISION) or the bundled model and serves it."""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+import gradio as gr
+from examples import render_examples
+from guard import RequestLimits, close_gradio
+from limits import AT_ONCE, KEEP_FILES_SECONDS, MAX_FILE_BYTES, MAX_WAITING, SESSIONS
+from loading import Loaded, load_captioner
+from starlette.middleware import Middleware
+from style import CSS, THEME
+from tab_batch import build_batch_tab
+from tab_caption import build_caption_tab
+from tab_inside import build_inside_tab
+from tab_readings import build_readings_tab
+from tab_scene_maker import build_scene_maker_tab
+from tab_translate import build_translate_tab
+
+
+TITLE = "Florenz"
+INTRODUCTION = "Image captions and image-aware translation, with one small model."
+EMOJI_BANNER = (
+    "<div class='florenz-banner'><p>This is <strong>florenz-tiny</strong>: it knows emoji scenes and nothing else. "
+    "Of a photo it will say nonsense.</p></div>"
+)
+
+
+def build_demo(loaded: Loaded) -> gr.Blocks:
+    """Build all tabs for a loaded model."""
+    close_gradio()
+    with gr.Blocks(title=TITLE, delete_cache=(KEEP_FILES_SECONDS, KEEP_FILES_SECONDS)) as demo:
+        gr.Markdown(f"# {TITLE}\n{INTRODUCTION}")
+        if loaded.emoji_only:
+            gr.HTML(EMOJI_BANNER)
+        with gr.Tab("Caption"):
+            build_caption_tab(loaded)
+        with gr.Tab("Translate with the image"):
+            build_translate_tab(loaded)
+        with gr.Tab("Which reading?"):
+            build_readings_tab(loaded)
+        with gr.Tab("Look inside"):
+            build_inside_tab(loaded)
+        with gr.Tab("Batch"):
+            build_batch_tab(loaded)
+        if loaded.emoji_only:
+            with gr.Tab("Scene maker"):
+                build_scene_maker_tab(loaded)
+    return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE)
+
+
+def main() -> int:
+    """Load, build and serve until stopped."""
+    try:
+        captioner, emoji_only = load_captioner()
+    except ValueError as error:
+        print(f"florenz space: {error}", file=sys.stderr)
+        return 2
+    with tempfile.TemporaryDirectory() as folder:
+        render_examples(Path(folder))
+        build_demo(Loaded(captioner, Path(folder), emoji_only)).launch(
+            theme=THEME,
+            css=CSS,
+            max_file_size=MAX_FILE_BYTES,
+            state_session_capacity=SESSIONS,
+            app_kwargs={"middleware": [Middleware(RequestLimits)]},
+            ssr_mode=False,
+            share=False,
+            run_history=False,
+            enable_monitoring=False,
+            footer_links=["api", "settings"],
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

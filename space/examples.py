@@ -1,0 +1,26 @@
+"""Examples for every tab, rendered from emoji scenes at start."""
+
+from pathlib import Path
+
+from modeling_florenz.captioner import BUNDLED_MODEL
+from modeling_florenz.data.emoji_scenes import EmojiWorld
+
+
+SCENES = {
+    "cat_and_mushroom": (["🐈", "🍄"], "green"),
+    "car_house_rose": (["🚗", "🏠", "🌹"], "blue"),
+    "football": (["⚽"], "yellow"),
+    "tennis": (["🎾"], "grey"),
+}
+
+
+def sample() -> str:
+    """Return the path of the picture that comes with the bundled model."""
+    return str(BUNDLED_MODEL / "sample.png")
+
+
+def render_examples(folder: Path) -> None:
+    """Write one PNG for each of `SCENES` into a folder."""
+    world = EmojiWorld(image_size=384)
+    for name, (emoji, background) in SCENES.items():
+        world.render(world.from_emoji(emoji, background, seed=7)).save(folder / f"{name}.png")

@@ -1,0 +1,137 @@
+"""Let nothing in but uploaded images: no address is fetched, and nothing is decoded before its size is known."""
+
+import html
+import json
+import unicodedata
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio import processing_utils
+from limits import MAX_PIXELS, MAX_REQUEST_BYTES
+from PIL import Image, ImageOps
+
+from modeling_florenz.images import open_image
+
+
+NO_ADDRESSES = "Addresses are not fetched here: upload the file itself."
+
+
+def open_upload(path: str | Path, name: str | None = None) -> Image.Image:
+    """Open an uploaded file as an upright RGB image.
+
+    Raises:
+        ValueError: the file is no image that PIL reads, is cut short, or has more than `MAX_PIXELS` pixels. The
+            sentence names the file by `name`, never by where it lies.
+    """
+    name = name or Path(path).name
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
+            with Image.open(path) as header:
+                width, height = header.size
+    except Exception:  # asked again below, where the reason is told
+        width = height = 0
+    if width * height > MAX_PIXELS:
+        raise ValueError(f"{name} has {width} x {height} pixels: {MAX_PIXELS:,} in all are allowed")
+    try:
+        return ImageOps.exif_transpose(open_image(path)).convert("RGB")
+    except ValueError as error:
+        raise ValueError(str(error).replace(str(path), name)) from None
+    except Exception as error:  # decoders of rare formats raise many kinds
+        raise ValueError(f"{name} could not be read: {type(error).__name__}") from None
+
+
+def clean_text(text: str | None, limit: int, what: str) -> str:
+    """Return a text without control characters; too long or empty is a `gr.Error`."""
+    text = "".join(char if unicodedata.category(char) not in ("Cc", "Cs") else " " for char in str(text or ""))
+    if not (text := text.strip()):
+        raise gr.Error(f"{what} is empty: write something first.", print_exception=False)
+    if len(text) > limit:
+        raise gr.Error(f"{what} has {len(text):,} characters: {limit:,} are allowed.", print_exception=False)
+    return text
+
+
+def need_image(image: Image.Image | None) -> Image.Image:
+    """Ask for an image where there is none."""
+    if image is None:
+        raise gr.Error("There is no image yet: upload one or choose an example.", print_exception=False)
+    return image
+
+
+@contextmanager
+def as_messages() -> Iterator[None]:
+    """Show what the package refuses as one sentence; messages are rendered as HTML, so they are escaped."""
+    try:
+        yield
+    except gr.Error:
+        raise
+    except ValueError as error:
+        raise gr.Error(html.escape(str(error)), print_exception=False) from None
+
+
+def _preprocess_image(self: gr.Image, payload: Any) -> Image.Image | None:
+    if payload is None:
+        return None
+    # A data: address would be decoded without asking its size.
+    if payload.path is None or (payload.url or "").startswith("data:"):
+        raise gr.Error(NO_ADDRESSES, print_exception=False)
+    with as_messages():
+        return open_upload(payload.path, Path(payload.orig_name or "the image").name)
+
+
+async def _refuse_address(*args: Any, **kwargs: Any) -> Any:
+    raise gr.Error(NO_ADDRESSES, print_exception=False)
+
+
+def close_gradio() -> None:
+    """Replace where Gradio fetches addresses given as files, and where it decodes images without a limit.
+
+    A subclass of `gr.Image` would do for the second, but Gradio writes a stub file beside the source of each.
+    """
+    for name in ("async_ssrf_protected_get", "async_ssrf_protected_download"):
+        if not hasattr(processing_utils, name):
+            raise RuntimeError(f"this Gradio has no processing_utils.{name}: install the version of the README")
+        setattr(processing_utils, name, _refuse_address)
+    gr.Image.preprocess = _preprocess_image
+
+
+class RequestLimits:
+    """ASGI middleware: bodies that are no uploads stay small, and no route fetches an address for a visitor."""
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        path = scope["path"].lower()
+        if "proxy=" in path or any(f"{route}http" in path for route in ("file=", "file/")):
+            return await _answer(send, 403, NO_ADDRESSES)
+        if path.rstrip("/").endswith("/upload"):  # has a limit of its own
+            return await self.app(scope, receive, send)
+        body, more = b"", True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return None
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+            if len(body) > MAX_REQUEST_BYTES:
+                return await _answer(send, 413, "This request is too large: upload files, then name them.")
+        whole = [{"type": "http.request", "body": body, "more_body": False}]
+
+        async def receive_whole() -> Any:
+            return whole.pop() if whole else await receive()
+
+        return await self.app(scope, receive_whole, send)
+
+
+async def _answer(send: Any, status: int, sentence: str) -> None:
+    body = json.dumps({"detail": sentence}).encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,14 @@
+"""What one visitor may ask for: enough for a photo and a sentence, too little to exhaust a shared machine."""
+
+MAX_FILE_BYTES = 20_000_000
+MAX_REQUEST_BYTES = 1_000_000  # of anything that is no upload
+MAX_PIXELS = 50_000_000  # 150 MB once decoded to RGB
+MAX_TEXT = 1_000  # characters of a text to translate
+MAX_CANDIDATE = 300
+CANDIDATES = (2, 6)
+MAX_BATCH_FILES = 32
+MAX_WAITING = 32
+AT_ONCE = 2  # events that use the model at the same time
+SESSIONS = 100  # each may keep the attention of one caption, about 1 MB at full size
+KEEP_FILES_SECONDS = 3600
+EMOJI = (1, 3)

@@ -1,0 +1,51 @@
+"""The one model of the Space, and where its functions run."""
+
+import importlib.util
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from modeling_florenz.captioner import BUNDLED_MODEL, BUNDLED_NAME, Captioner
+
+
+GPU_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Hold the captioner, the folder with rendered examples, and whether the model knows emoji scenes only."""
+
+    captioner: Captioner
+    examples: Path
+    emoji_only: bool
+
+    @property
+    def languages(self) -> list[tuple[str, str]]:
+        """List the languages as choices: what is shown, and the code."""
+        names = self.captioner.processor.languages
+        return [(f"{names[code][:1].upper()}{names[code][1:]} ({code})", code) for code in self.captioner.languages]
+
+
+def load_captioner() -> tuple[Captioner, bool]:
+    """Load the model named by FLORENZ_MODEL at FLORENZ_REVISION, or the bundled one; tell whether it is that one.
+
+    Raises:
+        ValueError: see `Captioner`.
+    """
+    name = os.environ.get("FLORENZ_MODEL") or BUNDLED_NAME
+    captioner = Captioner(name, os.environ.get("FLORENZ_REVISION") or None)
+    if captioner.model.config.text_config.model_type == "bart":
+        # "Look inside" reads attention weights, which sdpa does not give; set once, for the model is shared.
+        captioner.model.model.decoder.set_attn_implementation("eager")
+    return captioner, name == BUNDLED_NAME or Path(name).resolve() == BUNDLED_MODEL
+
+
+def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run a function on a ZeroGPU slice if this is a ZeroGPU Space, else as it is."""
+    if importlib.util.find_spec("spaces") is None:
+        return function
+    import spaces
+
+    return spaces.GPU(duration=GPU_SECONDS)(function)

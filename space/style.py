@@ -1,0 +1,51 @@
+"""How the Space looks: system fonts, so that no other host is asked, and contrast in light and dark."""
+
+import gradio as gr
+
+
+FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif", "Noto Color Emoji"]
+# Gradio's own accents and subdued greys are fainter than 4.5 to 1.
+THEME = gr.themes.Default(
+    primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=["ui-monospace", "monospace"]
+).set(
+    color_accent="*primary_700",
+    body_text_color_subdued="*neutral_600",
+    body_text_color_subdued_dark="*neutral_300",
+    block_info_text_color="*neutral_600",
+    block_info_text_color_dark="*neutral_300",
+    block_label_text_color="*neutral_700",
+    block_label_text_color_dark="*neutral_200",
+    block_title_text_color="*neutral_700",
+    block_title_text_color_dark="*neutral_200",
+    input_placeholder_color="*neutral_600",
+    input_placeholder_color_dark="*neutral_300",
+    link_text_color="*primary_800",
+    link_text_color_dark="*primary_300",
+    button_primary_background_fill="*primary_700",
+    button_primary_background_fill_hover="*primary_800",
+    button_primary_background_fill_dark="*primary_700",
+    button_primary_background_fill_hover_dark="*primary_800",
+    button_primary_text_color="white",
+    button_primary_text_color_dark="white",
+    checkbox_label_background_fill_selected="*primary_700",
+    checkbox_label_background_fill_selected_dark="*primary_700",
+    checkbox_label_text_color_selected="white",
+    checkbox_label_text_color_selected_dark="white",
+)
+
+CSS = """
+.gradio-container { max-width: 1180px !important; width: 100% !important; margin: 0 auto !important; }
+.dark { --color-accent: #5eead4; }
+.florenz-banner { border-left: 4px solid #b45309; padding: 0.5rem 0.9rem; background: var(--background-fill-secondary);
+  color: var(--body-text-color); border-radius: 4px; }
+.florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }
+.florenz-table { width: 100%; border-collapse: collapse; color: var(--body-text-color); }
+.florenz-table caption { text-align: left; padding: 0.3rem 0; font-weight: 600; }
+.florenz-table th, .florenz-table td { text-align: left; padding: 0.4rem 0.6rem; overflow-wrap: anywhere;
+  border-bottom: 1px solid var(--border-color-primary); vertical-align: top; }
+.florenz-share { min-width: 7rem; width: 35%; }
+.florenz-bar { display: block; height: 0.6rem; min-width: 2px; border-radius: 3px; background: var(--primary-600); }
+#words label { cursor: pointer; }
+/* Gradio nests this button around a file input and leaves its name untranslated; clearing first does the same. */
+button[aria-label="common.upload"] { display: none !important; }
+"""

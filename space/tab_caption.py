@@ -1,0 +1,59 @@
+"""Tab: a caption in one language or in all, as it is written."""
+
+from collections.abc import Iterator
+
+import gradio as gr
+from examples import SCENES, sample
+from guard import as_messages, need_image
+from loading import Loaded, on_gpu
+from PIL import Image
+from writing import write_captions
+
+
+STYLES = [("Short", "caption"), ("Detailed", "detailed_caption"), ("Paragraph", "more_detailed_caption")]
+ALL = "all"
+
+
+def build_caption_tab(loaded: Loaded) -> None:
+    """Build the tab inside the Blocks that is open."""
+    codes = loaded.captioner.languages
+
+    @on_gpu
+    def caption(image: Image.Image, language: str, style: str, prefix: bool) -> Iterator[tuple[str, ...] | str]:
+        with as_messages():
+            languages = codes if language == ALL else [language]
+            for texts in write_captions(loaded.captioner, need_image(image), languages, style, prefix):
+                row = tuple(texts.get(code, "") for code in codes)
+                yield row if len(row) > 1 else row[0]
+
+    def show_boxes(language: str) -> list[dict] | dict:
+        boxes = [gr.update(visible=language in (ALL, code)) for code in codes]
+        return boxes if len(boxes) > 1 else boxes[0]
+
+    with gr.Row():
+        with gr.Column(min_width=300):
+            image = gr.Image(type="pil", label="Image", height=320, alt_text="The image to caption")
+            language = gr.Dropdown([("All languages", ALL), *loaded.languages], value=ALL, label="Language")
+            style = gr.Radio(STYLES, value="caption", label="Style")
+            prefix = gr.Checkbox(
+                label="Start with the first words of a caption",
+                info="The paper's way to unlock languages without captions in training; the words are not shown.",
+            )
+            with gr.Row():
+                start = gr.Button("Caption", variant="primary")
+                cancel = gr.Button("Cancel", variant="stop")
+        with gr.Column(min_width=300, elem_classes="florenz-captions"):
+            boxes = [
+                gr.Textbox(label=name, lines=1, interactive=False, placeholder="The caption appears here.")
+                for name, _ in loaded.languages
+            ]
+    inputs = [image, language, style, prefix]
+    running = start.click(
+        caption, inputs, boxes, api_name="caption", concurrency_id="model", show_progress_on=boxes[0]
+    )
+    cancel.click(None, cancels=[running], api_visibility="private", queue=False)
+    language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
+    rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption"] for name in list(SCENES)[:3]]
+    gr.Examples(
+        [[sample(), ALL, "caption"], *rows], [image, language, style], cache_examples=False, api_visibility="private"
+    )

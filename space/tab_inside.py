@@ -1,0 +1,78 @@
+"""Tab: where the model looks while it writes each word."""
+
+import gradio as gr
+from attention import Gaze, look, shrink, spotlight
+from examples import SCENES, sample
+from guard import as_messages, need_image
+from loading import Loaded, on_gpu
+from PIL import Image
+from tab_caption import STYLES
+
+
+MEAN = "mean"
+
+
+def build_inside_tab(loaded: Loaded) -> None:
+    """Build the tab inside the Blocks that is open."""
+    config = loaded.captioner.model.config
+    text = config.text_config
+    every = config.cross_attention_every_n_layers if text.model_type == "gemma2" else 1
+    layers = [("Mean of the last half", MEAN)]
+    layers += [(f"Layer {index + 1}", str(index)) for index in range(text.num_hidden_layers // every)]
+
+    @on_gpu
+    def inside(image: Image.Image, language: str, style: str) -> tuple[str, dict, Image.Image, str, tuple]:
+        with as_messages():
+            picture = need_image(image)
+            gaze = look(loaded.captioner, picture, language, style)
+        kept = (gaze, shrink(picture))
+        # Words are numbered, for a caption may use one twice.
+        words = gr.update(
+            choices=[(word, str(place)) for place, word in enumerate(gaze.words)], value="0", visible=True
+        )
+        return gaze.text, words, *show(kept, "0", MEAN), kept
+
+    def show(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple[Image.Image, str]:
+        if kept is None or word is None:
+            raise gr.Error("There is no caption to look into yet: caption an image first.", print_exception=False)
+        gaze, picture = kept
+        heat = gaze.over(int(word), None if layer == MEAN else int(layer))
+        share = (
+            f"While writing “{gaze.words[int(word)]}”, {heat.sum():.0%} of the attention went to places of the image."
+        )
+        return spotlight(picture, heat), share
+
+    def look_again(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple:
+        return show(kept, word, layer) if kept is not None else (None, "")
+
+    # Sessions that are gone lose their attention maps.
+    kept = gr.State(None, time_to_live=1800)
+    with gr.Row():
+        with gr.Column(min_width=300):
+            image = gr.Image(type="pil", label="Image", height=320, alt_text="The image to look into")
+            language = gr.Dropdown(loaded.languages, value=loaded.captioner.languages[0], label="Language")
+            style = gr.Radio(STYLES, value="caption", label="Style")
+            start = gr.Button("Look inside", variant="primary")
+        with gr.Column(min_width=300):
+            empty = "Caption an image, then choose a word to see where the model looked."
+            caption = gr.Textbox(label="Caption", interactive=False, placeholder=empty)
+            words = gr.Radio([], label="Word", visible=False, elem_id="words")
+            layer = gr.Dropdown(layers, value=MEAN, label="Attention, mean of all heads")
+            heat = gr.Image(
+                label="Where the model looked", interactive=False, height=380, alt_text="Bright where the model looked"
+            )
+            share = gr.Textbox(label="In words", interactive=False)
+    start.click(
+        inside,
+        [image, language, style],
+        [caption, words, heat, share, kept],
+        api_name="look_inside",
+        concurrency_id="model",
+    )
+    words.input(show, [kept, words, layer], [heat, share], api_name="look_at_word", show_progress="hidden")
+    layer.input(look_again, [kept, words, layer], [heat, share], api_visibility="private", show_progress="hidden")
+    rows = [[sample(), "en"], *([str(loaded.examples / f"{name}.png"), "en"] for name in list(SCENES)[:2])]
+    rows = [
+        [path, code if code in loaded.captioner.languages else loaded.captioner.languages[0]] for path, code in rows
+    ]
+    gr.Examples(rows, [image, language], cache_examples=False, api_visibility="private")

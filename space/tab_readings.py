@@ -1,0 +1,81 @@
+"""Tab: which of some candidate translations fits the image."""
+
+import math
+from typing import Any
+
+import gradio as gr
+from escaped import note, table
+from examples import sample
+from guard import as_messages, clean_text, need_image
+from limits import CANDIDATES, MAX_CANDIDATE, MAX_TEXT
+from loading import Loaded, on_gpu
+from PIL import Image
+from tab_translate import targets
+
+
+EMPTY = note("The candidates appear here, the likeliest first.")
+SHARES = "Share: inverse perplexity, scaled so that all sum to 100 %."
+
+
+def build_readings_tab(loaded: Loaded) -> None:
+    """Build the tab inside the Blocks that is open."""
+
+    @on_gpu
+    def score(image: Image.Image, text: str, language: str, candidates: str) -> tuple[list[dict[str, Any]], str]:
+        picture = need_image(image)
+        source = clean_text(text, MAX_TEXT, "The text")
+        lines = dict.fromkeys(line for line in str(candidates or "").splitlines() if line.strip())
+        if not CANDIDATES[0] <= len(lines) <= CANDIDATES[1]:
+            few, many = CANDIDATES
+            raise gr.Error(
+                f"There are {len(lines)} different candidates: write {few} to {many}, one a line.",
+                print_exception=False,
+            )
+        texts = [clean_text(line, MAX_CANDIDATE, "A candidate") for line in lines]
+        with as_messages():
+            scores = loaded.captioner.score(picture, source, language, texts)
+        best = max(found.mean_log_probability for found in scores)
+        weights = [math.exp(found.mean_log_probability - best) for found in scores]
+        records = [
+            {"candidate": found.text, "perplexity": found.perplexity, "share": weight / sum(weights)}
+            for found, weight in zip(scores, weights, strict=True)
+        ]
+        records.sort(key=lambda record: -record["share"])
+        rows = [[row["candidate"], row["share"], f"{row['perplexity']:.4g}"] for row in records]
+        page = table("Candidates, the likeliest first", ["Candidate", "Share", "Perplexity"], rows) + note(SHARES)
+        # JSON knows no infinity.
+        return [row | {"perplexity": min(row["perplexity"], 1e300)} for row in records], page
+
+    with gr.Row():
+        with gr.Column(min_width=300):
+            image = gr.Image(type="pil", label="Image", height=240, alt_text="The image that decides")
+            text = gr.Textbox(label="English text", max_length=MAX_TEXT, placeholder="A picture of pet.")
+            language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language of the candidates")
+            candidates = gr.Textbox(
+                label=f"Candidates, one a line ({CANDIDATES[0]} to {CANDIDATES[1]})",
+                lines=3,
+                max_lines=6,
+                max_length=CANDIDATES[1] * (MAX_CANDIDATE + 1),
+                placeholder="Ein Bild: Hund.\nEin Bild: Katze.",
+            )
+            start = gr.Button("Score", variant="primary")
+        with gr.Column(min_width=300):
+            records = gr.JSON(label="Scores", visible=False)  # for the API
+            page = gr.HTML(EMPTY, label="Table")
+    start.click(
+        score,
+        [image, text, language, candidates],
+        [records, page],
+        api_name="score",
+        concurrency_id="model",
+        show_progress_on=page,
+    )
+    if "de" in loaded.captioner.languages:
+        animals = "Ein Bild: Hund, Fahrrad und Palme.\nEin Bild: Katze, Fahrrad und Palme.\nEin Bild: Hund und Palme."
+        balls = "Ein Bild: Fußball.\nEin Bild: Tennisball.\nEin Bild: Basketball."
+        rows = [[sample(), "A picture of pet, bike and plant.", "de", animals]]
+        rows += [
+            [str(loaded.examples / f"{name}.png"), "A picture of ball.", "de", balls]
+            for name in ("football", "tennis")
+        ]
+        gr.Examples(rows, [image, text, language, candidates], cache_examples=False, api_visibility="private")

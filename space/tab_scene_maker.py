@@ -1,0 +1,61 @@
+"""Tab for the bundled model: make a scene of emoji and have it captioned in every language."""
+
+import gradio as gr
+from escaped import note, table
+from guard import as_messages
+from limits import EMOJI
+from loading import Loaded, on_gpu
+from PIL import Image
+
+from modeling_florenz.data.emoji_scenes import PREFIXES, EmojiWorld
+
+
+COLOURS = ["white", "red", "blue", "green", "yellow", "purple", "brown", "grey"]
+MAX_SEED = 10_000
+
+
+def build_scene_maker_tab(loaded: Loaded) -> None:
+    """Build the tab inside the Blocks that is open."""
+    world = EmojiWorld(image_size=384)
+    choices = [(f"{noun.emoji} {noun.names['en']}", noun.emoji) for noun in world.nouns]
+
+    @on_gpu
+    def make(emoji: list[str], background: str, seed: float) -> tuple[Image.Image, list[dict[str, str]], str]:
+        if not EMOJI[0] <= len(emoji or []) <= EMOJI[1]:
+            raise gr.Error(
+                f"There are {len(emoji or [])} things: choose {EMOJI[0]} to {EMOJI[1]}.", print_exception=False
+            )
+        with as_messages():
+            scene = world.from_emoji(emoji, background, int(seed))
+            picture = world.render(scene)
+            [texts] = loaded.captioner.caption_languages([picture])
+        names = loaded.captioner.processor.languages
+        records, rows = [], []
+        for code, text in texts.items():
+            drawn = world.caption(scene, code) if code in PREFIXES else ""
+            records.append({"language": code, "caption": text, "drawn": drawn})
+            rows.append([names[code], text, "as drawn" if text == drawn else f"drawn: {drawn}"])
+        return picture, records, table("Captions of the scene", ["Language", "Caption", "Right?"], rows)
+
+    with gr.Row():
+        with gr.Column(min_width=300):
+            emoji = gr.Dropdown(
+                choices, value=["🐕", "🚲"], multiselect=True, max_choices=EMOJI[1], label="One to three things"
+            )
+            background = gr.Dropdown(COLOURS, value="green", label="Background")
+            seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Arrangement")
+            start = gr.Button("Make the scene", variant="primary")
+        with gr.Column(min_width=300):
+            picture = gr.Image(label="Scene", interactive=False, height=320, alt_text="The scene that was made")
+            records = gr.JSON(label="Captions", visible=False)  # for the API
+            page = gr.HTML(note("The captions appear here, with what was drawn."), label="Table")
+    start.click(
+        make,
+        [emoji, background, seed],
+        [picture, records, page],
+        api_name="make_scene",
+        concurrency_id="model",
+        show_progress_on=picture,
+    )
+    rows = [[["🐈", "🍄"], "green", 7], [["🚗", "🏠", "🌹"], "blue", 3], [["⚽"], "yellow", 1]]
+    gr.Examples(rows, [emoji, background, seed], cache_examples=False, api_visibility="private")
