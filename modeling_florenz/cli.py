@@ -16,6 +16,7 @@ from .captioner import Captioner
 from .cli_card import add_commands as add_card_command
 from .cli_checkpoints import add_commands as add_checkpoint_commands
 from .cli_evaluate import add_commands as add_evaluate_commands
+from .cli_hub import add_commands as add_hub_commands
 from .cli_space import add_commands as add_space_command
 from .cli_train import add_commands as add_train_command
 from .images import find_images, open_image
@@ -81,6 +82,7 @@ def _build_parser() -> _Parser:
     add_train_command(commands)
     add_evaluate_commands(commands)
     add_checkpoint_commands(commands)
+    add_hub_commands(commands)
     add_card_command(commands)
     add_space_command(commands)
     return parser

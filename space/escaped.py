@@ -9,7 +9,9 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str | fl
     head = "".join(f'<th scope="col">{html.escape(text)}</th>' for text in headers)
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>"
-    return f'<table class="florenz-table">{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    inner = f"{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
+    # Wider than a phone, it scrolls; what scrolls must be reachable by keyboard.
+    return f'<div class="florenz-scroll" tabindex="0"><table class="florenz-table">{inner}</table></div>'
 
 
 def note(text: str) -> str:

@@ -11,12 +11,15 @@ from typing import Any
 
 import gradio as gr
 from gradio import processing_utils
+from gradio.utils import get_upload_folder
 from limits import MAX_PIXELS, MAX_REQUEST_BYTES
 from PIL import Image, ImageOps
 
 from modeling_florenz.images import open_image
 
 
+# What browsers save. Left to itself, PIL hands EPS files to Ghostscript, which runs them as programs.
+FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
 NO_ADDRESSES = "Addresses are not fetched here: upload the file itself."
 
 
@@ -24,17 +27,20 @@ def open_upload(path: str | Path, name: str | None = None) -> Image.Image:
     """Open an uploaded file as an upright RGB image.
 
     Raises:
-        ValueError: the file is no image that PIL reads, is cut short, or has more than `MAX_PIXELS` pixels. The
-            sentence names the file by `name`, never by where it lies.
+        ValueError: the file was not uploaded, is no image of `FORMATS`, is cut short, or has more than `MAX_PIXELS`
+            pixels. The sentence names the file by `name`, never by where it lies.
     """
     name = name or Path(path).name
+    # Gradio asks this too, but not of what looks like the address of a stream.
+    if not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+        raise ValueError(f"{name} was not uploaded: upload it first")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(path) as header:
+            with Image.open(path, formats=FORMATS) as header:
                 width, height = header.size
-    except Exception:  # asked again below, where the reason is told
-        width = height = 0
+    except Exception:  # plug-ins raise many kinds
+        raise ValueError(f"{name} is not an image that can be read: use {', '.join(FORMATS)}") from None
     if width * height > MAX_PIXELS:
         raise ValueError(f"{name} has {width} x {height} pixels: {MAX_PIXELS:,} in all are allowed")
     try:

@@ -39,11 +39,14 @@ CSS = """
 .florenz-banner { border-left: 4px solid #b45309; padding: 0.5rem 0.9rem; background: var(--background-fill-secondary);
   color: var(--body-text-color); border-radius: 4px; }
 .florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }
+.florenz-scroll { overflow-x: auto; }
 .florenz-table { width: 100%; border-collapse: collapse; color: var(--body-text-color); }
 .florenz-table caption { text-align: left; padding: 0.3rem 0; font-weight: 600; }
-.florenz-table th, .florenz-table td { text-align: left; padding: 0.4rem 0.6rem; overflow-wrap: anywhere;
-  border-bottom: 1px solid var(--border-color-primary); vertical-align: top; }
-.florenz-share { min-width: 7rem; width: 35%; }
+.florenz-table th, .florenz-table td { text-align: left; padding: 0.4rem 0.6rem !important; vertical-align: top;
+  border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; word-break: normal;
+  overflow-wrap: break-word; }
+.florenz-table th { white-space: nowrap; }
+.florenz-share { min-width: 6rem; }
 .florenz-bar { display: block; height: 0.6rem; min-width: 2px; border-radius: 3px; background: var(--primary-600); }
 #words label { cursor: pointer; }
 /* Gradio nests this button around a file input and leaves its name untranslated; clearing first does the same. */

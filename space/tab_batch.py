@@ -76,11 +76,17 @@ def build_batch_tab(loaded: Loaded) -> None:
             style = gr.Radio(STYLES, value="caption", label="Style")
             with gr.Row():
                 start = gr.Button("Caption all", variant="primary")
-                cancel = gr.Button("Cancel", variant="stop")
+                cancel = gr.Button("Cancel")
         with gr.Column(min_width=300, scale=2):
             summary = gr.Textbox(label="Progress", interactive=False, placeholder="No files yet.")
             table = gr.Dataframe(
-                headers=COLUMNS, datatype="str", type="array", interactive=False, wrap=True, label="Captions"
+                headers=COLUMNS,
+                datatype="str",
+                type="array",
+                interactive=False,
+                wrap=True,
+                label="Captions",
+                column_widths=["150px", "100px", "260px", "220px"],
             )
             with gr.Row():
                 as_table = gr.File(label="CSV", interactive=False, height=90)

@@ -41,7 +41,7 @@ def build_caption_tab(loaded: Loaded) -> None:
             )
             with gr.Row():
                 start = gr.Button("Caption", variant="primary")
-                cancel = gr.Button("Cancel", variant="stop")
+                cancel = gr.Button("Cancel")
         with gr.Column(min_width=300, elem_classes="florenz-captions"):
             boxes = [
                 gr.Textbox(label=name, lines=1, interactive=False, placeholder="The caption appears here.")

@@ -1,3 +1,6 @@
+"""The Space as clients of its API meet it, served on this machine, and what it lets nobody do."""
+
+import argparse
 import csv
 import functools
 import importlib.util
@@ -18,7 +21,7 @@ import pytest
 from PIL import Image
 
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.cli_space import find_app
+from modeling_florenz.cli_space import add_commands, find_app
 
 
 if importlib.util.find_spec("gradio") is None:
@@ -237,8 +240,9 @@ def test_data_addresses_are_refused(address):
     assert "Addresses are not fetched" in _call(address, {"path": None, "url": "data:image/png;base64,iVBORw0KGgo="})
 
 
-def test_bombs_and_vector_files_are_refused_by_name(space, tmp_path):
+def test_bombs_vector_files_and_programs_are_refused_by_name(space, tmp_path, monkeypatch):
     guard = space("guard")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
     bomb = tmp_path / "bomb.png"
     Image.new("1", (10_000, 9_000)).save(bomb)
     assert bomb.stat().st_size < 100_000
@@ -248,6 +252,27 @@ def test_bombs_and_vector_files_are_refused_by_name(space, tmp_path):
     svg.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
     with pytest.raises(ValueError, match="^a.svg is not an image"):
         guard.open_upload(svg)
+    program = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(program, "EPS")
+    with pytest.raises(ValueError, match="^a.png is not an image"):  # PIL would hand it to Ghostscript
+        guard.open_upload(program)
+
+
+def test_files_that_were_not_uploaded_are_refused(space, tmp_path, monkeypatch):
+    guard = space("guard")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match="^sample.png was not uploaded"):
+        guard.open_upload(SAMPLE)
+    (tmp_path / "sample.png").write_bytes(SAMPLE.read_bytes())
+    assert guard.open_upload(tmp_path / "sample.png").size == (384, 384)
+
+
+def test_the_command_finds_the_app_and_asks_for_a_possible_port():
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    arguments = parser.parse_args(["space", "--port", "99999"])
+    with pytest.raises(ValueError, match="the port is 99999"):
+        arguments.run(arguments)
 
 
 def test_a_stopped_reader_stops_the_model(space):

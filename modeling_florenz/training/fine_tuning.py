@@ -306,7 +306,8 @@ def _export(
 def _write_records(folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any]) -> None:
     (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
     processor.save_pretrained(folder)
-    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder")}
+    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
+    recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
     (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8")
     (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 

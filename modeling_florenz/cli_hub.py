@@ -1,0 +1,56 @@
+"""The commands `florenz push` and `florenz pull`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def add_commands(commands: Any) -> None:
+    """Add both commands to the parser of `florenz`."""
+    push = commands.add_parser("push", help="check a folder and publish it on the Hub, in one commit")
+    push.add_argument("folder", type=Path, metavar="FOLDER", help="of a model, an adapter or a dataset")
+    push.add_argument("repo", metavar="OWNER/NAME")
+    push.add_argument("--private", action="store_true", help="only its owner may see it")
+    push.add_argument("--revision", help="branch to push to (default: main)")
+    push.add_argument("--dry-run", action="store_true", help="list what would go, and what is wrong with it")
+    push.set_defaults(run=_push)
+
+    pull = commands.add_parser("pull", help="fetch a repository from the Hub into a folder")
+    pull.add_argument("repo", metavar="OWNER/NAME")
+    pull.add_argument("folder", type=Path, metavar="FOLDER")
+    pull.add_argument("--revision", help="branch, tag or commit")
+    pull.set_defaults(run=_pull)
+
+
+def _push(arguments: argparse.Namespace) -> int:
+    from .publishing import check_folder, describe, listing, push
+
+    if not arguments.folder.is_dir():
+        raise ValueError(f"{arguments.folder} is no folder: give the one to publish")
+    if arguments.repo.count("/") != 1 or not all(arguments.repo.split("/")):
+        raise ValueError(f"{arguments.repo!r} is no name of a repository: write OWNER/NAME")
+    findings = check_folder(arguments.folder)
+    if arguments.dry_run:
+        for name, size in listing(arguments.folder):
+            print(f"{size:>14,}  {name}")
+    for finding in findings:
+        print(f"florenz: {finding}", file=sys.stderr)
+    if findings or arguments.dry_run:
+        return 2 if findings else 0
+    commit = push(arguments.folder, arguments.repo, arguments.private, arguments.revision)
+    print(describe(arguments.folder, arguments.repo, commit))
+    return 0
+
+
+def _pull(arguments: argparse.Namespace) -> int:
+    from huggingface_hub import snapshot_download
+
+    if arguments.folder.exists() and any(arguments.folder.iterdir()):
+        raise ValueError(f"{arguments.folder} is not empty: remove it or give another name")
+    try:
+        snapshot_download(arguments.repo, revision=arguments.revision, local_dir=arguments.folder)
+    except Exception as error:  # what the client raises depends on what it is built on
+        raise ValueError(f"{arguments.repo} could not be fetched: {str(error).splitlines()[0]}") from None
+    print(arguments.folder)
+    return 0
