@@ -18,8 +18,8 @@ from PIL import Image, ImageOps
 from modeling_florenz.images import open_image
 
 
-# What browsers save. Left to itself, PIL hands EPS files to Ghostscript, which runs them as programs.
-FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "MPO", "PNG", "TIFF", "WEBP")
+# What cameras and browsers save. Left to itself, PIL hands EPS files to Ghostscript, which runs them as programs.
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
 NO_ADDRESSES = "Addresses are not fetched here: upload the file itself."
 
 
