@@ -50,6 +50,8 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--segmentation", choices=["ptb", "words", "stanza"], help="of captions into words")
     evaluate.add_argument("--loss", action="store_true", help="also the cross-entropy of the targets")
     evaluate.add_argument("--meteor", action="store_true", help="also METEOR of captions; needs Java")
+    evaluate.add_argument("--comet", action="store_true", help="also COMET of translations; needs unbabel-comet")
+    evaluate.add_argument("--clipscore", metavar="CLIP", help="also CLIPScore of captions, by this CLIP model")
     evaluate.add_argument("--limit", type=_count, help="rows of each part, for a trial run")
     evaluate.add_argument("--stand-in", action="store_true", help="grey pictures where images are missing")
     evaluate.add_argument("--batch-size", type=_count, default=16)
@@ -65,6 +67,7 @@ def add_commands(commands: Any) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> int:
     from .evaluation.benchmarks import parts_of
+    from .evaluation.metrics.clip_score import ClipScorer
     from .evaluation.models import SearchProtocol, load_model
     from .evaluation.run import markdown, run_benchmark
 
@@ -84,6 +87,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         image=arguments.image,
         image_size=arguments.image_size,
     )
+    clip = None if arguments.clipscore is None else ClipScorer(arguments.clipscore)
     model = load_model(arguments.model, arguments.revision, arguments.adapter)
     label = arguments.model if arguments.adapter is None else f"{arguments.model} with {arguments.adapter}"
     for name in names:
@@ -102,6 +106,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
             arguments.segmentation,
             arguments.loss,
             arguments.meteor,
+            arguments.comet,
+            clip,
             arguments.revision,
             "florenz " + shlex.join(sys.argv[1:]),
         )

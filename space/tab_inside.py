@@ -16,9 +16,12 @@ def build_inside_tab(loaded: Loaded) -> None:
     """Build the tab inside the Blocks that is open."""
     config = loaded.captioner.model.config
     text = config.text_config
-    every = config.cross_attention_every_n_layers if text.model_type == "gemma2" else 1
+    if text.model_type == "bart":  # which calls its encoder's layers num_hidden_layers
+        count = text.decoder_layers
+    else:
+        count = text.num_hidden_layers // config.cross_attention_every_n_layers
     layers = [("Mean of the last half", MEAN)]
-    layers += [(f"Layer {index + 1}", str(index)) for index in range(text.num_hidden_layers // every)]
+    layers += [(f"Layer {index + 1}", str(index)) for index in range(count)]
 
     @on_gpu
     def inside(image: Image.Image, language: str, style: str) -> tuple[str, dict, Image.Image, str, tuple]:

@@ -1,6 +1,7 @@
 """The evaluation: blind, perfect and constant models get what they must; runs resume; means are the paper's."""
 
 import hashlib
+import importlib.util
 import json
 import os
 import signal
@@ -12,8 +13,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 from tiny_processor import build_tokenizer
 from transformers import (
+    Blip2Config,
+    Blip2ForConditionalGeneration,
+    CLIPConfig,
+    CLIPModel,
     CLIPVisionConfig,
     Florence2Config,
     Florence2ForConditionalGeneration,
@@ -28,7 +34,16 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 
 from modeling_florenz.cli import main
 from modeling_florenz.evaluation.benchmarks import BENCHMARKS, aggregate, parts_of
-from modeling_florenz.evaluation.models import CascadeModel, ChatModel, Florence2Model, NllbModel, SearchProtocol
+from modeling_florenz.evaluation.metrics.clip_score import ClipScorer
+from modeling_florenz.evaluation.metrics.comet import comet
+from modeling_florenz.evaluation.models import (
+    CascadeModel,
+    ChatModel,
+    Florence2Model,
+    NllbModel,
+    PlainCaptioner,
+    SearchProtocol,
+)
 from modeling_florenz.evaluation.predictions import PredictionFile, shown_images
 from modeling_florenz.evaluation.run import markdown, run_benchmark
 from modeling_florenz.training.smoke import _coco_karpathy, _commute, _docci, _image_paragraphs, _multi30k
@@ -409,3 +424,74 @@ def test_a_model_that_writes_the_reference_gets_full_marks_on_every_benchmark(na
             elif measure == "cider":  # 1,000 if all sentences are different
                 assert value > 500
     assert set(results["rows"].values()) == {6}
+
+
+@pytest.mark.filterwarnings("ignore:.*compare with no others")
+def test_clipscore_is_the_cosine_of_image_and_caption(tmp_path):
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    tokenizer = build_tokenizer(names, 200)
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    text = {**small, "vocab_size": 400, "eos_token_id": tokenizer.eos_token_id, "max_position_embeddings": 77}
+    torch.manual_seed(0)
+    model = CLIPModel(CLIPConfig(text_config=text, vision_config={**small, "image_size": 32, "patch_size": 16}))
+    model.save_pretrained(tmp_path / "clip")
+    tokenizer.save_pretrained(tmp_path / "clip")
+    CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False).save_pretrained(tmp_path / "clip")
+    clip = ClipScorer(str(tmp_path / "clip"))
+    data = _data(tmp_path / "coco", (_coco_karpathy, ["en"], ["test"]))
+    results = run_benchmark("coco_karpathy", Stub(), "stub", data, tmp_path / "out", GREEDY, clip=clip)
+    image, caption = Image.new("RGB", (40, 30), "red"), "a red picture"
+    pixels = clip.image_processor([image], return_tensors="pt")["pixel_values"]
+    vectors = (
+        clip.model.get_image_features(pixel_values=pixels).pooler_output,
+        clip.model.get_text_features(**tokenizer(caption, return_tensors="pt")).pooler_output,
+    )
+    wanted = 250 * max(0.0, torch.nn.functional.cosine_similarity(*vectors).item())
+    assert clip.score([image], [caption])[0] == pytest.approx(wanted, abs=1e-3)
+    assert 0 <= results["scores"]["test/en"]["clipscore"] <= 250
+    with pytest.raises(ValueError, match="the CLIP model nowhere could not be read"):
+        ClipScorer("nowhere")
+
+
+def test_comet_says_what_to_install(tmp_path):
+    if importlib.util.find_spec("comet") is not None:
+        pytest.skip("unbabel-comet is installed")
+    with pytest.raises(ValueError, match="pip install unbabel-comet"):
+        comet(["a"], ["b"], ["c"])
+
+
+@pytest.mark.filterwarnings("ignore:.*compare with no others")
+def test_blip_2_captions_go_through_the_same_runner(tmp_path):
+    small = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = Blip2Config(
+        vision_config={**small, "image_size": 32, "patch_size": 16},
+        qformer_config={**small, "encoder_hidden_size": 16, "vocab_size": 20},
+        text_config={
+            "model_type": "opt", "vocab_size": 400, "hidden_size": 16, "ffn_dim": 16, "num_hidden_layers": 1,
+            "num_attention_heads": 2, "word_embed_proj_dim": 16, "max_position_embeddings": 128,
+        },
+        num_query_tokens=2,
+        image_token_index=399,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = object.__new__(PlainCaptioner)
+    model.model = Blip2ForConditionalGeneration(config).eval()
+    names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+
+    class Processor:
+        tokenizer = build_tokenizer(names, 200)
+
+        def __call__(self, images, return_tensors):
+            processor = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)
+            prompt = torch.tensor([[399, 399, 0]] * len(images))
+            return {**processor(images, return_tensors="pt"), "input_ids": prompt}
+
+        def batch_decode(self, ids, skip_special_tokens):
+            return self.tokenizer.batch_decode(ids, skip_special_tokens=skip_special_tokens)
+
+    model.processor = Processor()
+    data = _data(tmp_path / "multi30k", (_multi30k, ["de"], ["test_2016"]))
+    cascade = CascadeModel(model, _nllb())
+    results = run_benchmark("multi30k_captioning", cascade, "blip-2+nllb", data, tmp_path / "out", GREEDY, ["de"])
+    assert len(PredictionFile(tmp_path / "out/multi30k_captioning/test_2016.de.caption.jsonl").entries) == 6
+    assert set(results["scores"]["test_2016/de"]) >= {"cider", "bleu_4", "language"}

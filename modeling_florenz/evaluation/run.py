@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ import transformers
 
 from .. import __version__
 from .benchmarks import BENCHMARKS, aggregate, load_part, parts_of
+from .metrics.clip_score import ClipScorer
+from .metrics.comet import comet
 from .metrics.segmentation import segmentation_name
 from .models import EvaluatedModel, SearchProtocol
 from .predictions import keep_protocol, predict
@@ -36,6 +39,8 @@ def run_benchmark(
     segmentation: str | None = None,
     losses: bool = False,
     with_meteor: bool = False,
+    with_comet: bool = False,
+    clip: ClipScorer | None = None,
     revision: str | None = None,
     command: str = "",
 ) -> dict[str, Any]:
@@ -48,6 +53,8 @@ def run_benchmark(
         stand_in: grey pictures where images are missing.
         losses: also the mean cross-entropy of the targets, unweighted over the rows.
         with_meteor: also METEOR of captions, by Java.
+        with_comet: also COMET of translations, by unbabel-comet.
+        clip: scores captions against the images as well.
 
     Returns:
         the content of the results file.
@@ -75,9 +82,15 @@ def run_benchmark(
             count += len(entries)
             bare = list(rows.remove_columns("image")) if hasattr(rows, "remove_columns") else rows
             prefix = protocol.uses_prefix(bare[0]["task"], language)
-            found.setdefault(part, {})[kind] = score_part(
-                name, split, language, bare, entries, prefix, segmentation, with_meteor
-            )
+            scores = score_part(name, split, language, bare, entries, prefix, segmentation, with_meteor)
+            texts = [entries[row["key"]].get("text") for row in bare]
+            if with_comet and kind == "translation":
+                each = comet([row["source"] for row in bare], texts, [row["target"] for row in bare])
+                scores.values["comet"] = mean(each)
+            if clip is not None and kind == "caption":
+                pairs = zip(rows, texts, strict=True)
+                scores.values["clipscore"] = mean(clip.score([row["image"]], [text])[0] for row, text in pairs)
+            found.setdefault(part, {})[kind] = scores
     seconds = time.perf_counter() - start
     values = {
         part: {k: v for scores in kinds.values() for k, v in scores.values.items()} for part, kinds in found.items()
