@@ -3,9 +3,13 @@
 import warnings
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from .processing_florenz import MAX_IMAGE_PIXELS
+
+
+# PIL knows more, EPS among it, which it hands to another program.
+FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
 
 
 def open_image(path: str | Path) -> Image.Image:
@@ -21,7 +25,7 @@ def open_image(path: str | Path) -> Image.Image:
         with warnings.catch_warnings():
             # PIL's own limit lies elsewhere; ours is asked below, before anything is decoded.
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=FORMATS) as image:
                 width, height = image.size
                 if width * height > MAX_IMAGE_PIXELS:
                     raise Image.DecompressionBombError
@@ -44,7 +48,7 @@ def find_images(paths: list[str]) -> list[Path]:
     Raises:
         ValueError: a folder holds no image.
     """
-    known = set(Image.registered_extensions())
+    known = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
     found: list[Path] = []
     for path in map(Path, paths):
         if not path.is_dir():

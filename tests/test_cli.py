@@ -184,3 +184,10 @@ def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
         images=Image.open(SAMPLE), text="A dog.", task="translate", language="de", target="Ein Hund."
     )
     assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)
+
+
+def test_a_picture_that_pil_hands_to_another_program_is_refused(tmp_path, capsys):
+    path = tmp_path / "picture.eps"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    assert main(["caption", str(path)]) == 2
+    assert "is not an image that can be read" in capsys.readouterr().err
