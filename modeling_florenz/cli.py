@@ -15,6 +15,7 @@ from . import __version__
 from .captioner import Captioner
 from .cli_card import add_commands as add_card_command
 from .cli_checkpoints import add_commands as add_checkpoint_commands
+from .cli_dataset import add_commands as add_dataset_command
 from .cli_evaluate import add_commands as add_evaluate_commands
 from .cli_hub import add_commands as add_hub_commands
 from .cli_space import add_commands as add_space_command
@@ -84,6 +85,7 @@ def _build_parser() -> _Parser:
     add_checkpoint_commands(commands)
     add_hub_commands(commands)
     add_card_command(commands)
+    add_dataset_command(commands)
     add_space_command(commands)
     return parser
 

@@ -9,6 +9,7 @@ from filelock import FileLock, Timeout
 from transformers import GenerationConfig
 
 from .configuration_florenz import SIZES, FlorenzConfig
+from .licences import write_licences
 from .processing_florenz import FlorenzProcessor
 from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
 
@@ -129,9 +130,7 @@ def _write_small_files(
     for name in CODE_FILES:
         shutil.copyfile(PACKAGE / name, folder / name)
     is_gemma = config.text_config.model_type == "gemma2"
-    shutil.copyfile(PACKAGE / "licenses" / "FLORENCE_LICENSE", folder / "LICENSE")
-    notice = "GEMMA_NOTICE" if is_gemma else "TOKENIZER_NOTICE"
-    shutil.copyfile(PACKAGE / "licenses" / notice, folder / "NOTICE")
+    write_licences(folder, licence_of(config))
     size = size_of(config)
     bases = ["microsoft/Florence-2-base" if size == "0.4b" else "microsoft/Florence-2-large"]
     bases += ["google/gemma-2-9b" if size == "11.2b" else "google/gemma-2-2b"] if is_gemma else []

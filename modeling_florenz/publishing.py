@@ -11,6 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
 from . import __version__
+from .card_template import UNFILLED
 from .model_folder import CODE_FILES, PACKAGE
 from .sources import read_json, weight_files
 
@@ -21,7 +22,8 @@ _SECRET = re.compile(
     r"\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{30,}"
 )
 _LOCAL = re.compile(r"(?<![\w./:])/(?:home|root|work|Users|tmp|mnt|data|scratch)/[\w.-]+")
-_UNFILLED = re.compile(r"PATH_OR_REPO|\bOWNER/|\{\{.*?\}\}|\bTODO\b|More Information Needed")
+_PICTURE = re.compile(r"!\[[^]]*\]\((?:https://huggingface\.co/\S+?/resolve/main/)?([^):]+)\)")
+_GEMMA = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms"
 _TEXT = (".json", ".md", ".py", ".yaml", ".yml", ".txt", ".jinja", ".csv", ".jsonl")
 
 
@@ -54,6 +56,8 @@ def check_folder(folder: Path) -> list[str]:
     kind = kind_of(folder)
     findings = [finding for path in files_of(folder) for finding in _check_file(folder, path)]
     findings += _check_card(folder, kind)
+    if kind != "dataset":
+        findings += _check_licences(folder)
     if kind == "model":
         findings += _check_model(folder)
     elif kind == "adapter":
@@ -130,8 +134,13 @@ def _check_card(folder: Path, kind: str) -> list[str]:
     findings = []
     if not card.data.license:
         findings.append("README.md names no licence: add license to its metadata")
-    if match := _UNFILLED.search(card.text):
+    if match := UNFILLED.search(card.text):
         findings.append(f"README.md has the unfilled field {match[0]}: fill it")
+    findings += [
+        f"README.md shows the picture {name}, which is not in the folder: add it (florenz card does)"
+        for name in _PICTURE.findall(card.text)
+        if not (folder / name).is_file()
+    ]
     for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
         try:
             ast.parse(re.sub(r"^>>> |^\.\.\. ", "", block, flags=re.MULTILINE))
@@ -145,6 +154,19 @@ def _check_card(folder: Path, kind: str) -> list[str]:
             findings.append(
                 f"README.md says license {card.data.license}, but the weights derive from Gemma: say gemma"
             )
+    return findings
+
+
+def _check_licences(folder: Path) -> list[str]:
+    findings = [
+        f"the licence file {name} is missing: florenz card and florenz convert write it"
+        for name in ("LICENSE", "NOTICE")
+        if not (folder / name).is_file()
+    ]
+    card, notice = folder / "README.md", folder / "NOTICE"
+    says_gemma = card.is_file() and re.search(r"^license: gemma$", card.read_text(encoding="utf-8"), re.MULTILINE)
+    if says_gemma and notice.is_file() and _GEMMA not in " ".join(notice.read_text(encoding="utf-8").split()):
+        findings.append(f'NOTICE must say "{_GEMMA}", as its terms ask: florenz convert writes it')
     return findings
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +12,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file, save_file
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.captioner import BUNDLED_MODEL
+from modeling_florenz.card_template import OWNER, check_card, find_cards
+from modeling_florenz.cli import main
+from modeling_florenz.data.emoji_dataset import TEST_SEED
 from modeling_florenz.data.emoji_scenes import EmojiWorld
+from modeling_florenz.evaluation.emoji_scenes import SEED
+from modeling_florenz.papers import write_papers
 from modeling_florenz.publishing import check_folder, kind_of, listing
 from modeling_florenz.training.fine_tuning import fine_tune
 
@@ -29,7 +36,7 @@ def original(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "florenz-tiny"
     FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
     FlorenzProcessor.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
-    (folder / "README.md").write_bytes((BUNDLED_MODEL / "README.md").read_bytes())
+    write_papers(find_cards(), "florenz-tiny", folder)
     for path in (folder / "tokenizer_config.json", folder / "encoder_tokenizer" / "tokenizer_config.json"):
         settings = json.loads(path.read_text())
         path.write_text(json.dumps({k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}))
@@ -105,16 +112,24 @@ DEFECTS = {
     ),
     "stray file": (lambda f: (f / "model.partial").write_text("x"), "does not belong"),
     "link": (lambda f: (f / "link.json").symlink_to("/etc/hostname"), "is a link out of the folder"),
+    "lost picture": (lambda f: (f / "coverage.png").unlink(), "shows the picture coverage.png, which is not"),
+    "lost licence": (lambda f: (f / "LICENSE").unlink(), "the licence file LICENSE is missing"),
+    "notice without Gemma's terms": (
+        lambda f: _edit(f / "README.md", "license: apache-2.0", "license: gemma"),
+        'NOTICE must say "Gemma is provided under',
+    ),
     "no card": (lambda f: (f / "README.md").unlink(), "there is no README.md"),
 }
 
 
 @pytest.mark.parametrize("defect", list(DEFECTS))
-def test_a_planted_defect_is_found_before_anything_is_sent(defect, folder):
+def test_a_planted_defect_is_found_by_a_dry_run(defect, folder, capsys):
     plant, words = DEFECTS[defect]
     plant(folder)
-    findings = check_folder(folder)
-    assert any(words in finding for finding in findings), findings
+    assert main(["push", str(folder), REPO, "--dry-run"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert any(words in line for line in errors), errors
+    assert all(line.startswith("florenz: ") for line in errors)
 
 
 def test_a_folder_of_nothing_is_refused(tmp_path):
@@ -149,11 +164,14 @@ class Hub:
         command = [sys.executable, "-m", "modeling_florenz.cli", *arguments]
         return subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=timeout)
 
-    def python(self, code: str, cwd: Path) -> str:
+    def python_lines(self, code: str, cwd: Path) -> list[str]:
         command = [sys.executable, "-c", code]
         run = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=200, cwd=cwd)
         assert run.returncode == 0, run.stderr[-2000:]
-        return run.stdout.strip().rpartition("\n")[2]
+        return run.stdout.strip().splitlines()
+
+    def python(self, code: str, cwd: Path) -> str:
+        return next(reversed(self.python_lines(code, cwd)), "")
 
     def files(self, repo: str, kind: str = "model") -> list[dict]:
         path = self.folder / "repos" / f"{kind}--{repo.replace('/', '--')}.json"
@@ -237,30 +255,37 @@ def test_a_pushed_adapter_is_loaded_on_its_base_and_its_card_is_filled(hub, fold
         f"print(captioner.caption([{str(BUNDLED_MODEL / 'sample.png')!r}], 'de')[0])"
     )
     assert hub.python(code, tmp_path) == "Ein Bild: Hund, Fahrrad und Palme."
-    card = (adapter / "README.md").read_text(encoding="utf-8")
-    assert f"base_model: {REPO}" in card
-    assert 'Captioner(adapter="owner/adapter")' in card
+    card = ModelCard.load(adapter / "README.md")
+    check_card(card.content)
+    assert card.data.base_model == REPO
+    assert card.data.base_model_relation == "adapter"
+    shutil.copyfile(BUNDLED_MODEL / "sample.png", tmp_path / "photo.jpg")
+    block = re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1]
+    assert hub.python(block, tmp_path) == "['Ein Bild: Hund, Fahrrad und Palme.']"
 
 
-def test_a_pushed_dataset_is_loaded_with_its_images(hub, tmp_path):
-    from datasets import Dataset, Features, Image, Value
-
-    world = EmojiWorld()
-    scenes = [world.scene("train", index) for index in range(20)]
-    rows = {"image": [world.render(scene) for scene in scenes], "caption": [world.caption(s, "en") for s in scenes]}
+def test_the_pushed_emoji_scenes_are_loaded_as_their_card_says(hub, tmp_path):
     folder = tmp_path / "emoji_scenes"
-    (folder / "data").mkdir(parents=True)
-    table = Dataset.from_dict(rows, features=Features({"image": Image(), "caption": Value("string")}))
-    table.to_parquet(folder / "data" / "train-00000-of-00001.parquet")
-    (folder / "README.md").write_text("---\nlicense: apache-2.0\n---\n\n# Emoji scenes\n")
-    run = hub.florenz("push", str(folder), "owner/emoji_scenes")
+    assert main(["dataset", str(folder), "--train", "20", "--test", "10", "--pairs", "3"]) == 0
+    assert main(["dataset", str(folder)]) == 2  # it is there already
+    run = hub.florenz("push", str(folder), f"{OWNER}/emoji_scenes")
     assert run.returncode == 0, run.stderr
-    code = (
-        "from datasets import load_dataset\n"
-        "rows = load_dataset('owner/emoji_scenes', split='train')\n"
-        "print(len(rows), rows[3]['image'].size[0], rows[3]['caption'])"
+    assert f'load_dataset("{OWNER}/emoji_scenes", revision=' in run.stdout
+    block = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    world = EmojiWorld()
+    scene = world.scene("train", 0, 0)
+    print_all = (
+        "\nfirst = scenes['test'][0]\n"
+        "print(len(scenes['train']), len(scenes['test']), len(items), first['caption_it'], "
+        "first['image'].tobytes().hex())"
     )
-    assert hub.python(code, tmp_path) == f"20 96 {rows['caption'][3]}"
+    *_, shown, _, numbers = hub.python_lines(block + print_all, tmp_path)
+    assert world.caption(scene, "en") in shown
+    assert world.caption(scene, "fr") in shown
+    held_out = world.scene("test", 0, TEST_SEED)
+    pixels = world.render(held_out).tobytes().hex()
+    assert numbers == f"20 10 36 {world.caption(held_out, 'it')} {pixels}"
+    assert TEST_SEED == SEED  # so that published results are on these scenes
 
 
 @pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])

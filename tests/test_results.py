@@ -17,7 +17,7 @@ def report(name: str) -> dict:
     return json.loads((ROOT / "hub_cards" / "results" / f"{name}.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("page", ["README.md", "modeling_florenz/florenz_tiny/README.md"])
+@pytest.mark.parametrize("page", ["README.md", "hub_cards/rendered/florenz-tiny.md"])
 def test_tables_are_those_of_the_result_files(page: str) -> None:
     table = markdown([report("florenz-tiny"), report("florenz-tiny-plain")])
     assert table in (ROOT / page).read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def _known() -> set[str]:
         elif isinstance(value, str):
             known.update(re.findall(r"\d+(?:[.,]\d+)*", value))
         elif isinstance(value, int | float):
-            known.update((str(value), f"{value:.1f}", f"{value:.2f}", f"{value:.3f}", f"{value:,}"))
+            known.update((str(value), f"{value:.1f}", f"{value:.2f}", f"{value:.3f}", f"{value:.4f}", f"{value:,}"))
 
     for path in RESULTS:
         collect(json.loads(path.read_text(encoding="utf-8")))
@@ -73,7 +73,6 @@ def _known() -> set[str]:
 
 PAGES = [
     ROOT / "README.md",
-    ROOT / "modeling_florenz" / "florenz_tiny" / "README.md",
     *sorted((ROOT / "hub_cards" / "rendered").glob("*.md")),
 ]
 
@@ -81,7 +80,7 @@ PAGES = [
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
 def test_every_public_number_stands_in_a_result_file(page: Path) -> None:
     numbers = _published(page.read_text(encoding="utf-8"))
-    assert len(numbers) > 8
+    assert len(numbers) > 2
     assert not sorted(numbers - _known())
 
 

@@ -230,7 +230,7 @@ class EmojiWorld:
         source = self.source(scene, rng, grounding, style) if task == "translate" else None
         target = self.caption(scene, language) if style == "caption" else self.detailed_caption(scene, language)
         example = {"image": self.render(scene), "task": task, "language": language, "source": source, "target": target}
-        return example | {"references": [target], "key": self._key(scene)}
+        return example | {"references": [target], "key": self.key(scene)}
 
     def training_example(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
         """Return the training example of an index: a training scene with a pair drawn from the coverage."""
@@ -261,7 +261,7 @@ class EmojiWorld:
             for shown, other in ((scene, twin), (twin, scene)):
                 item = {"image": self.render(shown), "source": _caption(words, "en"), "language": language}
                 texts = {"correct": self.caption(shown, language), "incorrect": self.caption(other, language)}
-                items.append(item | texts | {"key": self._key(shown)})
+                items.append(item | texts | {"key": self.key(shown)})
         return items
 
     def _twins(self, scene: Scene) -> list[tuple[int, Scene]]:
@@ -282,7 +282,8 @@ class EmojiWorld:
         _check("language", language, tuple(PREFIXES))
         return [self.nouns[noun].names[language] for noun in scene.nouns]
 
-    def _key(self, scene: Scene) -> str:
+    def key(self, scene: Scene) -> str:
+        """Name a scene: what it shows, its background and its seed."""
         return f"{'+'.join(self.nouns[noun].key for noun in scene.nouns)}/{scene.background}/{scene.seed}"
 
     def _sprite(self, noun: int, size: int) -> Image.Image:

@@ -25,6 +25,7 @@ from .. import __version__
 from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
+from ..licences import write_licences
 from ..model_folder import licence_of
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
@@ -35,7 +36,7 @@ from .freezing import freeze_as_in_paper
 from .mixture import Mixture, target_shares
 from .recipe import FlorenzTrainingArguments, RecipeArguments, parse_recipe
 from .rehearsal import rehearse
-from .run_card import write_card
+from .run_card import render_run_card
 from .trainer import FlorenzTrainer, last_complete_checkpoint
 from .training_data import Groups, TrainingCollator, load_groups
 
@@ -285,10 +286,11 @@ def _export(
         settings["base_model_name_or_path"] = recipe.base_id or recipe.model
         settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
         path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    _write_records(partial, processor, values, results)
     # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
     base_license = "apache-2.0" if recipe.model == BUNDLED_NAME else licence_of(trainer.florenz.config)
-    write_card(partial, recipe, trainer.args, results, is_adapter, base_license)
+    _write_records(partial, processor, values, results, base_license)
+    card = render_run_card(recipe, trainer.args, results, is_adapter, base_license)
+    (partial / "README.md").write_text(card, encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
     partial.rename(folder)
     if recipe.merge and is_adapter:
@@ -296,14 +298,18 @@ def _export(
         shutil.rmtree(merged, ignore_errors=True)
         plain = trained.merge_and_unload()
         plain.save_pretrained(merged)
-        _write_records(merged, processor, values, results)
-        write_card(merged, recipe, trainer.args, results, False, base_license)
+        _write_records(merged, processor, values, results, base_license)
+        card = render_run_card(recipe, trainer.args, results, False, base_license)
+        (merged / "README.md").write_text(card, encoding="utf-8")
         shutil.rmtree(output / "model", ignore_errors=True)
         merged.rename(output / "model")
     return folder
 
 
-def _write_records(folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any]) -> None:
+def _write_records(
+    folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any], license: str
+) -> None:
+    write_licences(folder, license)
     (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
     processor.save_pretrained(folder)
     recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
