@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from examples import render_examples
-from guard import RequestLimits, close_gradio
+from guard import RequestLimits
 from limits import AT_ONCE, KEEP_FILES_SECONDS, MAX_FILE_BYTES, MAX_WAITING, SESSIONS
 from loading import Loaded, load_captioner
 from starlette.middleware import Middleware
@@ -33,7 +33,6 @@ EMOJI_BANNER = (
 
 def build_demo(loaded: Loaded) -> gr.Blocks:
     """Build all tabs for a loaded model."""
-    close_gradio()
     with gr.Blocks(title=TITLE, delete_cache=(KEEP_FILES_SECONDS, KEEP_FILES_SECONDS)) as demo:
         gr.Markdown(f"# {TITLE}\n{INTRODUCTION}")
         if loaded.emoji_only:

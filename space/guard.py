@@ -2,6 +2,7 @@
 
 import html
 import json
+import re
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -10,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio import processing_utils
 from gradio.utils import get_upload_folder
 from limits import MAX_PIXELS, MAX_REQUEST_BYTES
 from PIL import Image, ImageOps
@@ -20,6 +20,7 @@ from modeling_florenz.images import open_image
 
 # What cameras and browsers save. Left to itself, PIL hands EPS files to Ghostscript, which runs them as programs.
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+_ADDRESS = re.compile(r"[A-Za-z][\w+.-]+:|//")  # one letter and a colon is a drive of Windows
 NO_ADDRESSES = "Addresses are not fetched here: upload the file itself."
 
 
@@ -79,34 +80,36 @@ def as_messages() -> Iterator[None]:
         raise gr.Error(html.escape(str(error)), print_exception=False) from None
 
 
-def _preprocess_image(self: gr.Image, payload: Any) -> Image.Image | None:
+def upload_image(label: str, height: int, alt_text: str) -> gr.Image:
+    """Make an image to upload that is decoded by `open_upload` alone.
+
+    Set on the instance: Gradio writes a stub file beside the source of each subclass of its components.
+    """
+    image = gr.Image(type="pil", label=label, height=height, alt_text=alt_text)
+    image.preprocess = _open_payload
+    return image
+
+
+def _open_payload(payload: Any) -> Image.Image | None:
     if payload is None:
         return None
-    # A data: address would be decoded without asking its size.
-    if payload.path is None or (payload.url or "").startswith("data:"):
-        raise gr.Error(NO_ADDRESSES, print_exception=False)
     with as_messages():
         return open_upload(payload.path, Path(payload.orig_name or "the image").name)
 
 
-async def _refuse_address(*args: Any, **kwargs: Any) -> Any:
-    raise gr.Error(NO_ADDRESSES, print_exception=False)
-
-
-def close_gradio() -> None:
-    """Replace where Gradio fetches addresses given as files, and where it decodes images without a limit.
-
-    A subclass of `gr.Image` would do for the second, but Gradio writes a stub file beside the source of each.
-    """
-    for name in ("async_ssrf_protected_get", "async_ssrf_protected_download"):
-        if not hasattr(processing_utils, name):
-            raise RuntimeError(f"this Gradio has no processing_utils.{name}: install the version of the README")
-        setattr(processing_utils, name, _refuse_address)
-    gr.Image.preprocess = _preprocess_image
+def names_address(value: Any) -> bool:
+    """Tell whether a file anywhere in a request is given by an address, which Gradio would fetch or decode."""
+    if isinstance(value, dict):
+        path, url = (str(value.get(name) or "").strip() for name in ("path", "url"))
+        # Browsers repeat where the Space serves an uploaded file as its `url`, which Gradio reads if it holds data.
+        if _ADDRESS.match(path) or url.lower().startswith("data:") or value.get("is_stream"):
+            return True
+        return any(map(names_address, value.values()))
+    return isinstance(value, list) and any(map(names_address, value))
 
 
 class RequestLimits:
-    """ASGI middleware: bodies that are no uploads stay small, and no route fetches an address for a visitor."""
+    """ASGI middleware: bodies that are no uploads stay small, and no address is fetched for a visitor."""
 
     def __init__(self, app: Any) -> None:
         self.app = app
@@ -128,6 +131,12 @@ class RequestLimits:
             more = message.get("more_body", False)
             if len(body) > MAX_REQUEST_BYTES:
                 return await _answer(send, 413, "This request is too large: upload files, then name them.")
+        try:
+            refused = bool(body) and names_address(json.loads(body))
+        except (ValueError, RecursionError):  # no JSON, or a tower of brackets
+            return await _answer(send, 400, "This request is not JSON.")
+        if refused:
+            return await _answer(send, 400, NO_ADDRESSES)
         whole = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive_whole() -> Any:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import gradio as gr
 from examples import SCENES, sample
-from guard import as_messages, need_image
+from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
 from writing import write_captions
@@ -32,7 +32,7 @@ def build_caption_tab(loaded: Loaded) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            image = gr.Image(type="pil", label="Image", height=320, alt_text="The image to caption")
+            image = upload_image("Image", height=320, alt_text="The image to caption")
             language = gr.Dropdown([("All languages", ALL), *loaded.languages], value=ALL, label="Language")
             style = gr.Radio(STYLES, value="caption", label="Style")
             prefix = gr.Checkbox(

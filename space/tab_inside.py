@@ -3,7 +3,7 @@
 import gradio as gr
 from attention import Gaze, look, shrink, spotlight
 from examples import SCENES, sample
-from guard import as_messages, need_image
+from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
 from tab_caption import STYLES
@@ -52,7 +52,7 @@ def build_inside_tab(loaded: Loaded) -> None:
     kept = gr.State(None, time_to_live=1800)
     with gr.Row():
         with gr.Column(min_width=300):
-            image = gr.Image(type="pil", label="Image", height=320, alt_text="The image to look into")
+            image = upload_image("Image", height=320, alt_text="The image to look into")
             language = gr.Dropdown(loaded.languages, value=loaded.captioner.languages[0], label="Language")
             style = gr.Radio(STYLES, value="caption", label="Style")
             start = gr.Button("Look inside", variant="primary")

@@ -6,7 +6,7 @@ from typing import Any
 import gradio as gr
 from escaped import note, table
 from examples import sample
-from guard import as_messages, clean_text, need_image
+from guard import as_messages, clean_text, need_image, upload_image
 from limits import CANDIDATES, MAX_CANDIDATE, MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
@@ -48,7 +48,7 @@ def build_readings_tab(loaded: Loaded) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            image = gr.Image(type="pil", label="Image", height=240, alt_text="The image that decides")
+            image = upload_image("Image", height=240, alt_text="The image that decides")
             text = gr.Textbox(label="English text", max_length=MAX_TEXT, placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language of the candidates")
             candidates = gr.Textbox(

@@ -2,7 +2,7 @@
 
 import gradio as gr
 from examples import sample
-from guard import as_messages, clean_text, need_image
+from guard import as_messages, clean_text, need_image, upload_image
 from limits import MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
@@ -23,7 +23,7 @@ def build_translate_tab(loaded: Loaded) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            image = gr.Image(type="pil", label="Image", height=280, alt_text="The image beside the text")
+            image = upload_image("Image", height=280, alt_text="The image beside the text")
             text = gr.Textbox(label="English text", lines=2, max_length=MAX_TEXT, placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language")
             start = gr.Button("Translate", variant="primary")

@@ -173,6 +173,13 @@ def _post(address, path, body):
         return answer.read().decode()
 
 
+def _refused(address, file):
+    """Tell why a request is not even accepted."""
+    with pytest.raises(urllib.error.HTTPError, match="400") as refusal:
+        _call(address, file)
+    return json.loads(refusal.value.read())["detail"]
+
+
 def _call(address, file, name="caption"):
     """Ask as a hostile client does: with a file that was never uploaded."""
     given = {"data": [{"meta": {"_type": "gradio.FileData"}} | file, "en", "caption", False]}
@@ -206,9 +213,17 @@ def listener():
 def test_no_address_is_fetched_for_a_visitor(address, listener):
     urllib.request.urlopen(listener).close()
     assert _Hits.count == 1  # the listener counts
-    for file in ({"path": listener}, {"path": "x", "url": listener}, {"path": f"file://{listener}"}):
-        assert "event: error" in _call(address, file)
-    assert "Addresses are not fetched" in _call(address, {"path": "https://huggingface.co/front/logo.png"})
+    others = (
+        f" {listener}",
+        listener.replace("http", "HTTP"),
+        f"file://{listener}",
+        f"//{listener}",
+        "ftp://127.0.0.1",
+    )
+    for path in (listener, *others, "https://huggingface.co/front/logo.png"):
+        assert "Addresses are not fetched" in _refused(address, {"path": path})
+    assert "Addresses are not fetched" in _refused(address, {"path": str(SAMPLE), "is_stream": True})
+    assert "event: error" in _call(address, {"path": "x", "url": listener})
     for route in ("/gradio_api/file=", "/gradio_api/proxy=", "/gradio_api/file/"):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(address + route + listener)
@@ -230,7 +245,15 @@ def test_large_requests_are_refused(address):
 
 
 def test_data_addresses_are_refused(address):
-    assert "Addresses are not fetched" in _call(address, {"path": None, "url": "data:image/png;base64,iVBORw0KGgo="})
+    for path in (None, "x"):
+        given = {"path": path, "url": "data:image/png;base64,iVBORw0KGgo="}
+        assert "Addresses are not fetched" in _refused(address, given)
+
+
+def test_what_is_not_json_is_refused(address):
+    for body in (b"{", b"[" * 100_000, b"\xff\xfe"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            _post(address, "/gradio_api/call/caption", body)
 
 
 def test_bombs_vector_files_and_programs_are_refused_by_name(space, tmp_path, monkeypatch):
