@@ -98,11 +98,12 @@ def _open_payload(payload: Any) -> Image.Image | None:
 
 
 def names_address(value: Any) -> bool:
-    """Tell whether a file anywhere in a request is given by an address, which Gradio would fetch or decode."""
+    """Tell whether a file anywhere in a request is given by an address, which Gradio would fetch.
+
+    Its `url` is not read: there browsers repeat where the Space serves an upload, or put the text of a drawing.
+    """
     if isinstance(value, dict):
-        path, url = (str(value.get(name) or "").strip() for name in ("path", "url"))
-        # Browsers repeat where the Space serves an uploaded file as its `url`, which Gradio reads if it holds data.
-        if _ADDRESS.match(path) or url.lower().startswith("data:") or value.get("is_stream"):
+        if _ADDRESS.match(str(value.get("path") or "").strip()) or value.get("is_stream"):
             return True
         return any(map(names_address, value.values()))
     return isinstance(value, list) and any(map(names_address, value))

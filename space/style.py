@@ -40,7 +40,7 @@ CSS = """
   color: var(--body-text-color); border-radius: 4px; }
 .florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }
 .florenz-scroll { overflow-x: auto; }
-.florenz-table { width: 100%; border-collapse: collapse; color: var(--body-text-color); }
+.florenz-table { width: 100%; border-collapse: collapse; border: 0 !important; color: var(--body-text-color); }
 .florenz-table caption { text-align: left; padding: 0.3rem 0; font-weight: 600; }
 .florenz-table th, .florenz-table td { text-align: left; padding: 0.4rem 0.6rem !important; vertical-align: top;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; word-break: normal;

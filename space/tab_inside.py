@@ -40,9 +40,8 @@ def build_inside_tab(loaded: Loaded) -> None:
             raise gr.Error("There is no caption to look into yet: caption an image first.", print_exception=False)
         gaze, picture = kept
         heat = gaze.over(int(word), None if layer == MEAN else int(layer))
-        share = (
-            f"While writing “{gaze.words[int(word)]}”, {heat.sum():.0%} of the attention went to places of the image."
-        )
+        name = gaze.words[int(word)].rstrip(",.:;。，、：")
+        share = f"While writing “{name}”, {heat.sum():.0%} of the attention went to places of the image."
         return spotlight(picture, heat), share
 
     def look_again(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple:
@@ -62,7 +61,11 @@ def build_inside_tab(loaded: Loaded) -> None:
             words = gr.Radio([], label="Word", visible=False, elem_id="words")
             layer = gr.Dropdown(layers, value=MEAN, label="Attention, mean of all heads")
             heat = gr.Image(
-                label="Where the model looked", interactive=False, height=380, alt_text="Bright where the model looked"
+                label="Where the model looked",
+                interactive=False,
+                height=380,
+                alt_text="Bright where the model looked",
+                buttons=["download", "fullscreen"],
             )
             share = gr.Textbox(label="In words", interactive=False)
     start.click(

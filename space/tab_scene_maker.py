@@ -34,7 +34,9 @@ def build_scene_maker_tab(loaded: Loaded) -> None:
         for code, text in texts.items():
             drawn = world.caption(scene, code) if code in PREFIXES else ""
             records.append({"language": code, "caption": text, "drawn": drawn})
-            rows.append([names[code], text, "as drawn" if text == drawn else f"drawn: {drawn}"])
+            rows.append(
+                [names[code][:1].upper() + names[code][1:], text, "as drawn" if text == drawn else f"drawn: {drawn}"]
+            )
         return picture, records, table("Captions of the scene", ["Language", "Caption", "Right?"], rows)
 
     with gr.Row():
@@ -46,7 +48,13 @@ def build_scene_maker_tab(loaded: Loaded) -> None:
             seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Arrangement")
             start = gr.Button("Make the scene", variant="primary")
         with gr.Column(min_width=300):
-            picture = gr.Image(label="Scene", interactive=False, height=320, alt_text="The scene that was made")
+            picture = gr.Image(
+                label="Scene",
+                interactive=False,
+                height=320,
+                alt_text="The scene that was made",
+                buttons=["download", "fullscreen"],
+            )
             records = gr.JSON(label="Captions", visible=False)  # for the API
             page = gr.HTML(note("The captions appear here, with what was drawn."), label="Table")
     start.click(

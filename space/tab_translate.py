@@ -30,7 +30,10 @@ def build_translate_tab(loaded: Loaded) -> None:
         with gr.Column(min_width=300):
             empty = "The translation appears here."
             beside = gr.Textbox(label="With the image", lines=2, interactive=False, placeholder=empty)
-            alone = gr.Textbox(label="Without the image", lines=2, interactive=False, placeholder=empty)
+            nonsense = (
+                "florenz-tiny never met a text without an image: here it guesses." if loaded.emoji_only else None
+            )
+            alone = gr.Textbox(label="Without the image", info=nonsense, lines=2, interactive=False, placeholder=empty)
             verdict = gr.Textbox(label="Difference", interactive=False, placeholder="What the image was good for.")
     gr.on(
         [start.click, text.submit],

@@ -1,6 +1,7 @@
 """The Space as clients of its API meet it, served on this machine, and what it lets nobody do."""
 
 import argparse
+import base64
 import csv
 import functools
 import importlib.util
@@ -245,9 +246,11 @@ def test_large_requests_are_refused(address):
 
 
 def test_data_addresses_are_refused(address):
+    data = "data:image/png;base64," + base64.b64encode(SAMPLE.read_bytes()).decode()
     for path in (None, "x"):
-        given = {"path": path, "url": "data:image/png;base64,iVBORw0KGgo="}
-        assert "Addresses are not fetched" in _refused(address, given)
+        answer = _call(address, {"path": path, "url": data})
+        assert "event: error" in answer and "dog" not in answer
+    assert "Addresses are not fetched" in _refused(address, {"path": data})
 
 
 def test_what_is_not_json_is_refused(address):

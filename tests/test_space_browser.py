@@ -130,7 +130,7 @@ def _use(page: Any, tab: str) -> Any:
         panel.locator("table.florenz-table").wait_for()
     elif tab == "Look inside":
         panel.locator("#words label").nth(3).click()
-        _wait_for_value(page, "“dog,”")
+        _wait_for_value(page, "“dog”")
     else:
         _wait_for_value(
             page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}.get(tab, "The image changed the translation.")
