@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, ModelCard
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, ModelCard
 from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
@@ -17,6 +17,7 @@ from .sources import read_json, weight_files
 
 
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib")
+_WEIGHTS = (".safetensors", ".safetensors.index.json", ".parquet")
 _STRAY = re.compile(r"\.(partial|lock|incomplete|pyc|tmp|swp)$|(^|/)(\.git|__pycache__|\.cache|checkpoint-\d+)(/|$)")
 _SECRET = re.compile(
     r"\bhf_[A-Za-z0-9]{30,}|\bAKIA[0-9A-Z]{16}\b|-----BEGIN [A-Z ]*PRIVATE KEY-----|\bgh[pousr]_[A-Za-z0-9]{30,}"
@@ -68,7 +69,9 @@ def check_folder(folder: Path) -> list[str]:
 def push(folder: Path, repo_id: str, private: bool = False, revision: str | None = None) -> str:
     """Push a checked folder in one commit and tag the package's version; give the commit.
 
-    What an earlier, broken push has already brought over is not sent again.
+    What an earlier, broken push has already brought over is not sent again. Weights and tables that lie in the
+    repository but not in the folder are deleted in the same commit: `from_pretrained` would read an old file beside
+    new shards.
 
     Raises:
         ValueError: the folder has findings, or the Hub cannot be reached or refuses.
@@ -77,20 +80,26 @@ def push(folder: Path, repo_id: str, private: bool = False, revision: str | None
         raise ValueError(
             f"{folder} is not ready: {findings[0]}" + (f" ({len(findings)} findings)" if findings[1:] else "")
         )
+    local = {path.relative_to(folder).as_posix(): path for path in files_of(folder)}
     kind = "dataset" if kind_of(folder) == "dataset" else "model"
-    api = HfApi()
+    api, commit = HfApi(), ""
     last: Exception | None = None
     for _ in range(5):
         try:
             api.create_repo(repo_id, private=private, repo_type=kind, exist_ok=True)
             if revision is not None:
                 api.create_branch(repo_id, branch=revision, repo_type=kind, exist_ok=True)
+            there = set(api.list_repo_files(repo_id, revision=revision, repo_type=kind))
+            stale = [CommitOperationDelete(name) for name in sorted(there - local.keys()) if name.endswith(_WEIGHTS)]
+            added = [CommitOperationAdd(name, path) for name, path in local.items()]
             message = f"Push {folder.name} with modeling_florenz {__version__}"
-            done = api.upload_folder(
-                repo_id=repo_id, folder_path=folder, repo_type=kind, revision=revision, commit_message=message
+            # Not upload_folder, which makes several commits of a large folder.
+            done = api.create_commit(
+                repo_id, [*stale, *added], commit_message=message, repo_type=kind, revision=revision
             )
-            api.create_tag(repo_id, tag=f"v{__version__}", revision=done.oid, repo_type=kind, exist_ok=True)
-            return str(done.oid)
+            commit = str(done.oid)
+            api.create_tag(repo_id, tag=f"v{__version__}", revision=commit, repo_type=kind, exist_ok=True)
+            return commit
         except HfHubHTTPError as error:
             status = getattr(error.response, "status_code", 0)
             if 400 <= status < 500 and status not in (408, 429):
@@ -98,7 +107,8 @@ def push(folder: Path, repo_id: str, private: bool = False, revision: str | None
             last = error
         except Exception as error:  # a dropped connection comes as many kinds, by what the client is built on
             last = error
-    raise ValueError(f"{repo_id} could not be pushed, nothing of it is visible: {str(last).splitlines()[0]}") from last
+    state = f"is there as {commit} but could not be tagged" if commit else "could not be pushed, nothing is visible"
+    raise ValueError(f"{repo_id} {state}: {str(last).splitlines()[0]}") from last
 
 
 def _check_file(folder: Path, path: Path) -> list[str]:

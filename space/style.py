@@ -40,7 +40,8 @@ CSS = """
   color: var(--body-text-color); border-radius: 4px; }
 .florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }
 .florenz-scroll { overflow-x: auto; }
-.florenz-table { width: 100%; border-collapse: collapse; border: 0 !important; color: var(--body-text-color); }
+.florenz-table { width: 100%; border-collapse: collapse; color: var(--body-text-color); }
+.florenz-table, .florenz-table thead, .florenz-table tbody, .florenz-table tr { border: 0 !important; }
 .florenz-table caption { text-align: left; padding: 0.3rem 0; font-weight: 600; }
 .florenz-table th, .florenz-table td { text-align: left; padding: 0.4rem 0.6rem !important; vertical-align: top;
   border: 0 !important; border-bottom: 1px solid var(--border-color-primary) !important; word-break: normal;
@@ -48,6 +49,8 @@ CSS = """
 .florenz-table th { white-space: nowrap; }
 .florenz-share { min-width: 6rem; }
 .florenz-bar { display: block; height: 0.6rem; min-width: 2px; border-radius: 3px; background: var(--primary-600); }
+/* On a phone the picture is as wide as its frame, and the label would hide a corner; its alternative text stays. */
+@media (max-width: 640px) { .florenz-picture label[data-testid="block-label"] { display: none; } }
 #words label { cursor: pointer; }
 /* Gradio nests this button around a file input and leaves its name untranslated; clearing first does the same. */
 button[aria-label="common.upload"] { display: none !important; }

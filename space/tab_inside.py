@@ -66,6 +66,7 @@ def build_inside_tab(loaded: Loaded) -> None:
                 height=380,
                 alt_text="Bright where the model looked",
                 buttons=["download", "fullscreen"],
+                elem_classes="florenz-picture",
             )
             share = gr.Textbox(label="In words", interactive=False)
     start.click(

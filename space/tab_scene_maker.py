@@ -54,6 +54,7 @@ def build_scene_maker_tab(loaded: Loaded) -> None:
                 height=320,
                 alt_text="The scene that was made",
                 buttons=["download", "fullscreen"],
+                elem_classes="florenz-picture",
             )
             records = gr.JSON(label="Captions", visible=False)  # for the API
             page = gr.HTML(note("The captions appear here, with what was drawn."), label="Table")

@@ -240,6 +240,22 @@ def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives
     assert hub.florenz("pull", REPO, str(tmp_path / "pulled")).returncode == 2
 
 
+def test_shards_replace_the_whole_file_in_the_next_push_and_other_files_stay(hub, folder):
+    assert hub.florenz("push", str(folder), REPO).returncode == 0
+    assert "model.safetensors" in hub.files(REPO)[-1]
+    (folder / "coverage.png").rename(folder / "unused.png")
+    _edit(folder / "README.md", "resolve/main/coverage.png", "resolve/main/unused.png")
+    model = FlorenzForConditionalGeneration.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="8MB")
+    run = hub.florenz("push", str(folder), REPO, "--revision", "main")
+    assert run.returncode == 0, run.stderr
+    after = hub.files(REPO)[-1]
+    assert "model.safetensors" not in after  # it would be read instead of the shards
+    assert "model.safetensors.index.json" in after
+    assert {"coverage.png", "unused.png"} <= set(after)
+
+
 def test_a_pushed_adapter_is_loaded_on_its_base_and_its_card_is_filled(hub, folder, tmp_path):
     scenes = [{"dataset": "emoji_scenes", "task": "translate", "languages": ["de"], "examples": 20}]
     values = {"train_data": scenes, "output_dir": str(tmp_path / "run"), "max_steps": 1, "use_cpu": True}
