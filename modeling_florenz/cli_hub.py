@@ -1,6 +1,7 @@
 """The commands `florenz push` and `florenz pull`."""
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ def add_commands(commands: Any) -> None:
     push.add_argument("--dry-run", action="store_true", help="list what would go, and what is wrong with it")
     push.set_defaults(run=_push)
 
-    pull = commands.add_parser("pull", help="fetch a repository from the Hub into a folder")
+    pull = commands.add_parser("pull", help="fetch a model, an adapter or a dataset from the Hub into a folder")
     pull.add_argument("repo", metavar="OWNER/NAME")
     pull.add_argument("folder", type=Path, metavar="FOLDER")
     pull.add_argument("--revision", help="branch, tag or commit")
@@ -44,13 +45,22 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from huggingface_hub import snapshot_download
+    from huggingface_hub import HfApi, snapshot_download
 
-    if arguments.folder.exists() and any(arguments.folder.iterdir()):
-        raise ValueError(f"{arguments.folder} is not empty: remove it or give another name")
+    folder: Path = arguments.folder
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ValueError(f"{folder} is not empty: remove it or give another name")
+    # What is there goes on where a broken pull ended, and has its name only when whole.
+    source = "--".join([*arguments.repo.split("/"), *(arguments.revision or "main").split("/")])
+    partial = folder.with_name(f"{folder.name}.{source}.partial")
     try:
-        snapshot_download(arguments.repo, revision=arguments.revision, local_dir=arguments.folder)
+        kind = "model" if HfApi().repo_exists(arguments.repo) else "dataset"
+        snapshot_download(arguments.repo, repo_type=kind, revision=arguments.revision, local_dir=partial)
     except Exception as error:  # what the client raises depends on what it is built on
         raise ValueError(f"{arguments.repo} could not be fetched: {str(error).splitlines()[0]}") from None
-    print(arguments.folder)
+    shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's notes on what is done
+    if folder.exists():
+        folder.rmdir()
+    partial.rename(folder)
+    print(folder)
     return 0

@@ -237,6 +237,7 @@ def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives
     pulled = hub.florenz("pull", REPO, str(tmp_path / "pulled"), "--revision", commit)
     assert pulled.returncode == 0, pulled.stderr
     assert load_file(tmp_path / "pulled" / "model.safetensors").keys() == tensors.keys()
+    assert check_folder(tmp_path / "pulled") == []  # nothing of the client lies in it
     assert hub.florenz("pull", REPO, str(tmp_path / "pulled")).returncode == 2
 
 
@@ -287,6 +288,8 @@ def test_the_pushed_emoji_scenes_are_loaded_as_their_card_says(hub, tmp_path):
     run = hub.florenz("push", str(folder), f"{OWNER}/emoji_scenes")
     assert run.returncode == 0, run.stderr
     assert f'load_dataset("{OWNER}/emoji_scenes", revision=' in run.stdout
+    assert hub.florenz("pull", f"{OWNER}/emoji_scenes", str(tmp_path / "pulled")).returncode == 0
+    assert dict(listing(tmp_path / "pulled")).items() >= dict(listing(folder)).items()
     block = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
     world = EmojiWorld()
     scene = world.scene("train", 0, 0)
