@@ -166,6 +166,57 @@ def test_every_tab_works_fits_the_page_and_is_accessible(
             assert not serious, (tab, serious)
 
 
+def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
+    start = time.monotonic()
+    with _served(FLORENZ_MODEL="florenz-tiny") as url:
+        ready = time.monotonic() - start
+        page = visit(url)
+        page.locator("tr.tr-body:visible").first.click()
+        page.wait_for_timeout(1000)
+        start = time.monotonic()
+        page.get_by_role("button", name="Caption", exact=True).click()
+        _wait_for_value(page, "A picture")
+        first = time.monotonic() - start
+        _wait_for_value(page, "棕榈树")
+        print(f"ready after {ready:.1f} s, first words {first:.2f} s, six captions {time.monotonic() - start:.2f} s")
+        assert ready < 20
+        assert time.monotonic() - start < 5
+
+
+def _walk_to(page: Any, name: str, role: str) -> None:
+    """Press Tab until what has the focus carries a name and a role."""
+    focused = (
+        "[document.activeElement.innerText || document.activeElement.ariaLabel || '', document.activeElement.role]"
+    )
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        text, kind = page.evaluate(focused)
+        if text.strip().startswith(name) and (kind or "button") == role:
+            return
+    raise AssertionError(f"{role} {name!r} is not reached by keyboard")
+
+
+@pytest.mark.parametrize("tab", list(TABS))
+def test_every_tab_needs_no_mouse(address: str, visit: Any, tab: str) -> None:
+    page = visit(address)
+    _walk_to(page, tab, "tab")
+    page.keyboard.press("Enter")
+    panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
+    if tab != "Scene maker":  # which begins with a choice
+        _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(1500)
+        page.get_by_role("tab", name=tab, exact=True).focus()
+    _walk_to(page, TABS[tab], "button")
+    page.keyboard.press("Enter")
+    if tab in ("Which reading?", "Scene maker"):
+        panel.locator("table.florenz-table").wait_for()
+    else:
+        results = {"Caption": "棕榈树", "Batch": "3 of 3 files", "Look inside": "While writing"}
+        _wait_for_value(page, results.get(tab, "The image changed the translation."))
+
+
 def test_a_caption_needs_no_mouse(address: str, visit: Any) -> None:
     page = visit(address)
     page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(SAMPLE))
