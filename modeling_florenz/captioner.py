@@ -10,13 +10,13 @@ import torch
 from PIL import Image
 from transformers import PreTrainedConfig, TextIteratorStreamer
 
+from .checkpoint.quantization import quantization_config
+from .checkpoint.sources import read_json, resolve_source
 from .configuration_florenz import FlorenzConfig
 from .evaluation.contrastive import mean_log_probabilities
 from .images import open_image
 from .modeling_florenz import FlorenzForConditionalGeneration
 from .processing_florenz import LANGUAGES, FlorenzProcessor
-from .quantization import quantization_config
-from .sources import read_json, resolve_source
 
 
 BUNDLED_MODEL = Path(__file__).parent / "florenz_tiny"

@@ -11,9 +11,9 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError, safe_open
 
 from . import __version__
-from .card_template import UNFILLED
-from .model_folder import CODE_FILES, PACKAGE
-from .sources import read_json, weight_files
+from .cards.template import UNFILLED
+from .checkpoint.model_folder import CODE_FILES, PACKAGE
+from .checkpoint.sources import read_json, weight_files
 
 
 _PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib")

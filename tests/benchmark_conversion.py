@@ -14,7 +14,7 @@ from pathlib import Path
 from research_checkpoint import write_research_checkpoint
 
 from modeling_florenz import FlorenzConfig
-from modeling_florenz.cli_checkpoints import DTYPES
+from modeling_florenz.cli.checkpoints import DTYPES
 
 
 CONVERT = """

@@ -10,8 +10,8 @@ import time
 import torch
 
 from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration, FlorenzProcessor
+from modeling_florenz.checkpoint.quantization import quantization_config
 from modeling_florenz.data.emoji_scenes import EmojiWorld
-from modeling_florenz.quantization import quantization_config
 
 
 def stored_bytes(model: torch.nn.Module) -> int:

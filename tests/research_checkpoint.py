@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from modeling_florenz import FlorenzConfig
-from modeling_florenz.conversion import expected_shapes
-from modeling_florenz.tensor_stream import PlannedTensor, write_tensors
+from modeling_florenz.checkpoint.conversion import expected_shapes
+from modeling_florenz.checkpoint.tensor_stream import PlannedTensor, write_tensors
 
 
 _TO_RESEARCH = [

@@ -14,9 +14,9 @@ from PIL import Image
 from tokenizers import Tokenizer, models
 from transformers import AutoTokenizer
 
-from modeling_florenz.assembly import assemble_processor, load_florence_tokenizer, load_gemma_tokenizer
+from modeling_florenz.checkpoint.assembly import assemble_processor, load_florence_tokenizer, load_gemma_tokenizer
+from modeling_florenz.checkpoint.vocabulary import FLORENCE_TOKENS
 from modeling_florenz.processing_florenz import FlorenzProcessor, florenz_image_processor
-from modeling_florenz.vocabulary import FLORENCE_TOKENS
 
 
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "tokenizers"

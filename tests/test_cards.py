@@ -11,10 +11,10 @@ from pyarrow.parquet import read_schema
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.card_template import OWNER, check_card
+from modeling_florenz.cards.published import render_all
+from modeling_florenz.cards.template import OWNER, check_card
 from modeling_florenz.cli import main
 from modeling_florenz.evaluation.check_paper import check_paper
-from modeling_florenz.published import render_all
 
 
 CARDS = Path(__file__).parents[1] / "hub_cards"

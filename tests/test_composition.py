@@ -10,11 +10,12 @@ from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, tiny_config, tiny_inputs
 from transformers import Florence2Config, Florence2ForConditionalGeneration, Gemma2Config, Gemma2ForCausalLM
 
-from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration, composition
-from modeling_florenz.composition import plan_composition
-from modeling_florenz.conversion import expected_shapes, fill_model, generation_settings
-from modeling_florenz.model_folder import write_model_folder
-from modeling_florenz.vocabulary import FlorenceIds
+from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
+from modeling_florenz.checkpoint import composition
+from modeling_florenz.checkpoint.composition import plan_composition
+from modeling_florenz.checkpoint.conversion import expected_shapes, fill_model, generation_settings
+from modeling_florenz.checkpoint.model_folder import write_model_folder
+from modeling_florenz.checkpoint.vocabulary import FlorenceIds
 
 
 LAYOUTS = ("old", "native")

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, tiny_inputs, tiny_labels
 
 from modeling_florenz import FlorenzForConditionalGeneration
-from modeling_florenz.conversion import florenz_name, load_research_checkpoint
+from modeling_florenz.checkpoint.conversion import florenz_name, load_research_checkpoint
 
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"

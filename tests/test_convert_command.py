@@ -17,10 +17,11 @@ from research_checkpoint import write_research_checkpoint
 from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, tiny_config, tiny_inputs, tiny_labels
 
-from modeling_florenz import FlorenzForConditionalGeneration, model_folder
+from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.captioner import BUNDLED_MODEL
+from modeling_florenz.checkpoint import model_folder
+from modeling_florenz.checkpoint.conversion import load_research_checkpoint
 from modeling_florenz.cli import main
-from modeling_florenz.conversion import load_research_checkpoint
 
 
 @pytest.fixture
@@ -69,7 +70,7 @@ def test_a_killed_conversion_leaves_nothing_that_looks_whole(seed: int, source: 
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     # Slowed down, so that the kill falls into the writing.
     code = (
-        "import sys, time; from modeling_florenz import tensor_stream as t, cli\n"
+        "import sys, time; from modeling_florenz import cli; from modeling_florenz.checkpoint import tensor_stream as t\n"
         "write = t._write_all\n"
         "t._write_all = lambda *a: (time.sleep(0.01), write(*a))\n"
         "sys.exit(cli.main(sys.argv[1:]))"

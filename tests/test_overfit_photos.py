@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
-from modeling_florenz.assembly import assemble_processor
+from modeling_florenz.checkpoint.assembly import assemble_processor
 from modeling_florenz.processing_florenz import florenz_image_processor
 from modeling_florenz.training.training_data import TrainingCollator
 

@@ -17,12 +17,12 @@ from safetensors.torch import load_file, save_file
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.card_template import OWNER, check_card, find_cards
+from modeling_florenz.cards.papers import write_papers
+from modeling_florenz.cards.template import OWNER, check_card, find_cards
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_dataset import TEST_SEED
 from modeling_florenz.data.emoji_scenes import EmojiWorld
 from modeling_florenz.evaluation.emoji_scenes import SEED
-from modeling_florenz.papers import write_papers
 from modeling_florenz.publishing import check_folder, kind_of, listing
 from modeling_florenz.training.fine_tuning import fine_tune
 

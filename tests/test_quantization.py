@@ -8,8 +8,8 @@ from torch import nn
 
 from modeling_florenz import FlorenzConfig
 from modeling_florenz.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.checkpoint.quantization import quantization_config
 from modeling_florenz.cli import main
-from modeling_florenz.quantization import quantization_config
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="torchao is not installed")

@@ -13,7 +13,7 @@ from tiny_models import KINDS
 from torch import nn
 
 from modeling_florenz import FlorenzForConditionalGeneration
-from modeling_florenz.conversion import load_research_checkpoint
+from modeling_florenz.checkpoint.conversion import load_research_checkpoint
 
 
 GOLDEN = Path(__file__).parents[2] / "shared" / "golden"

@@ -9,9 +9,10 @@ from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError, Revi
 from research_checkpoint import write_research_checkpoint
 from tiny_models import KINDS, tiny_config
 
-from modeling_florenz import FlorenzForConditionalGeneration, sources
+from modeling_florenz import FlorenzForConditionalGeneration
+from modeling_florenz.checkpoint import sources
+from modeling_florenz.checkpoint.conversion import load_research_checkpoint
 from modeling_florenz.cli import main
-from modeling_florenz.conversion import load_research_checkpoint
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ import pytest
 from PIL import Image
 
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.cli_space import add_commands, find_app
+from modeling_florenz.cli.space import add_commands, find_app
 
 
 if importlib.util.find_spec("gradio") is None:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.cli_space import find_app
+from modeling_florenz.cli.space import find_app
 
 
 pytestmark = pytest.mark.slow

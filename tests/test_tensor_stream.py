@@ -7,8 +7,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from modeling_florenz import tensor_stream
-from modeling_florenz.tensor_stream import PlannedTensor, compare_tensors, equal_values, stored_tensors, write_tensors
+from modeling_florenz.checkpoint import tensor_stream
+from modeling_florenz.checkpoint.tensor_stream import (
+    PlannedTensor,
+    compare_tensors,
+    equal_values,
+    stored_tensors,
+    write_tensors,
+)
 
 
 @pytest.fixture(autouse=True)

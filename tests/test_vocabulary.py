@@ -14,9 +14,9 @@ from tiny_processor import DECODER_SPECIALS, ENCODER_SPECIALS, build_tokenizer
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from modeling_florenz import vocabulary
-from modeling_florenz.assembly import load_florence_tokenizer, load_gemma_tokenizer
-from modeling_florenz.vocabulary import FLORENCE, GEMMA, FlorenceIds, florence_text, gemma_to_florence
+from modeling_florenz.checkpoint import vocabulary
+from modeling_florenz.checkpoint.assembly import load_florence_tokenizer, load_gemma_tokenizer
+from modeling_florenz.checkpoint.vocabulary import FLORENCE, GEMMA, FlorenceIds, florence_text, gemma_to_florence
 
 
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "tokenizers"

@@ -23,20 +23,20 @@ from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
 from .. import __version__
 from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
+from ..cards.run import render_run_card
+from ..checkpoint.licences import write_licences
+from ..checkpoint.model_folder import licence_of
+from ..checkpoint.quantization import quantization_config
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
-from ..licences import write_licences
-from ..model_folder import licence_of
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
-from ..quantization import quantization_config
 from .adapters import add_adapter, lora_config
 from .feature_cache import FeatureCache
 from .freezing import freeze_as_in_paper
 from .mixture import Mixture, target_shares
 from .recipe import FlorenzTrainingArguments, RecipeArguments, parse_recipe
 from .rehearsal import rehearse
-from .run_card import render_run_card
 from .trainer import FlorenzTrainer, last_complete_checkpoint
 from .training_data import Groups, TrainingCollator, load_groups
 

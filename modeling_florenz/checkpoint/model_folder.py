@@ -8,13 +8,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from transformers import GenerationConfig
 
-from .configuration_florenz import SIZES, FlorenzConfig
+from ..configuration_florenz import SIZES, FlorenzConfig
+from ..processing_florenz import FlorenzProcessor
 from .licences import write_licences
-from .processing_florenz import FlorenzProcessor
 from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
 
 
-PACKAGE = Path(__file__).parent
+PACKAGE = Path(__file__).parents[1]
 CODE_FILES = ("configuration_florenz.py", "modeling_florenz.py", "processing_florenz.py")
 # What the small files of a folder may take beside the weights: two tokenizers are 20 MB.
 _SPARE_BYTES = 64 << 20

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from transformers import GenerationConfig
 
-from .configuration_florenz import FlorenzConfig
-from .modeling_florenz import FlorenzForConditionalGeneration
+from ..configuration_florenz import FlorenzConfig
+from ..modeling_florenz import FlorenzForConditionalGeneration
 from .research_config import translate_config
 from .sources import read_json, weight_files
 from .tensor_stream import PlannedTensor, StoredTensor, equal_values, stored_tensors

@@ -66,10 +66,10 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from .evaluation.benchmarks import parts_of
-    from .evaluation.metrics.clip_score import ClipScorer
-    from .evaluation.models import SearchProtocol, load_model
-    from .evaluation.run import markdown, run_benchmark
+    from ..evaluation.benchmarks import parts_of
+    from ..evaluation.metrics.clip_score import ClipScorer
+    from ..evaluation.models import SearchProtocol, load_model
+    from ..evaluation.run import markdown, run_benchmark
 
     names = _BENCHMARKS.split() if arguments.all else [arguments.benchmark]
     if arguments.all:
@@ -120,10 +120,10 @@ def _folder(name: str) -> str:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from .evaluation.benchmarks import load_part
-    from .evaluation.metrics.bootstrap import paired_difference
-    from .evaluation.predictions import PredictionFile
-    from .evaluation.scoring import score_part
+    from ..evaluation.benchmarks import load_part
+    from ..evaluation.metrics.bootstrap import paired_difference
+    from ..evaluation.predictions import PredictionFile
+    from ..evaluation.scoring import score_part
 
     shared = [path.name for path in sorted(arguments.first.glob("*.json")) if (arguments.second / path.name).exists()]
     if not shared:

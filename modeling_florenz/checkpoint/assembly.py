@@ -9,7 +9,7 @@ from tokenizers.models import BPE
 from transformers import BartTokenizer, GemmaTokenizer, PreTrainedTokenizerBase
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from .processing_florenz import FlorenzProcessor, florenz_image_processor
+from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from .sources import read_json
 from .vocabulary import BART_SIZE, FLORENCE, GEMMA
 

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import torch
 
-from .configuration_florenz import FlorenzConfig
+from ..configuration_florenz import FlorenzConfig
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import LANGUAGES
+from ..training.freezing import freeze_as_in_paper
 from .model_folder import licence_of, size_of
-from .modeling_florenz import FlorenzForConditionalGeneration
-from .processing_florenz import LANGUAGES
 from .research_config import translate_config
 from .sources import read_json
-from .training.freezing import freeze_as_in_paper
 
 
 # Bytes a parameter: float32 weight, gradient and both moments of AdamW.

@@ -1,6 +1,6 @@
 """Draw the pictures of the cards: which task was trained in which language, and how the parts join.
 
-python -m modeling_florenz.card_pictures hub_cards/images
+python -m modeling_florenz.cards.pictures hub_cards/images
 """
 
 import sys
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from .processing_florenz import LANGUAGES
+from ..processing_florenz import LANGUAGES
 
 
 _INK, _LINE, _PAPER = "#20242c", "#9aa3b2", "#ffffff"

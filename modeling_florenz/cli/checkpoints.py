@@ -10,12 +10,12 @@ from typing import Any
 
 import torch
 
-from .configuration_florenz import SIZES, FlorenzConfig
-from .conversion import generation_settings, paper_generation, plan_conversion
-from .inspection import inspect_checkpoint
-from .model_folder import size_of, write_model_folder
-from .processing_florenz import FlorenzProcessor
-from .sources import read_json, resolve_source
+from ..checkpoint.conversion import generation_settings, paper_generation, plan_conversion
+from ..checkpoint.inspection import inspect_checkpoint
+from ..checkpoint.model_folder import size_of, write_model_folder
+from ..checkpoint.sources import read_json, resolve_source
+from ..configuration_florenz import SIZES, FlorenzConfig
+from ..processing_florenz import FlorenzProcessor
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -73,13 +73,13 @@ def _share(parser: argparse.ArgumentParser, shared: argparse.ArgumentParser) -> 
 
 
 def _processor(florence: str | Path, gemma: str | Path) -> FlorenzProcessor:
-    from .assembly import assemble_processor
+    from ..checkpoint.assembly import assemble_processor
 
     return assemble_processor(resolve_source(florence, weights=False), resolve_source(gemma, weights=False))
 
 
 def _build(arguments: argparse.Namespace) -> int:
-    from .composition import plan_composition
+    from ..checkpoint.composition import plan_composition
 
     config = FlorenzConfig.from_size(arguments.size)
     florence = resolve_source(arguments.florence)

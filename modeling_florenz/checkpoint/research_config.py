@@ -7,7 +7,7 @@ from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
 
-from .configuration_florenz import FlorenzConfig
+from ..configuration_florenz import FlorenzConfig
 
 
 # What a research config may hold without meaning anything for the model: defaults of an older transformers, settings

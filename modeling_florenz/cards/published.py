@@ -4,10 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .card_template import read_results
-from .cards import render_model_card
-from .configuration_florenz import SIZES
-from .emoji_cards import render_dataset_card, render_italian_card, render_tiny_card
+from ..configuration_florenz import SIZES
+from .emoji import render_dataset_card, render_italian_card, render_tiny_card
+from .sizes import render_model_card
+from .template import read_results
 
 
 CARDS: dict[str, Callable[[Path], str]] = {

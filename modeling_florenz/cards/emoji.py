@@ -7,14 +7,14 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from .card_template import OWNER, fill, read_facts, read_results, table
-from .cards import LANGUAGES, TAGS, coverage
-from .data.emoji_dataset import FIELDS
-from .data.emoji_dataset import LANGUAGES as DATASET_LANGUAGES
-from .evaluation.emoji_scenes import UNSEEN
-from .evaluation.emoji_table import SEEN, markdown
-from .training.recipe import parse_recipe, read_recipe, recipe_path
-from .training.run_card import render_run_card
+from ..data.emoji_dataset import FIELDS
+from ..data.emoji_dataset import LANGUAGES as DATASET_LANGUAGES
+from ..evaluation.emoji_scenes import UNSEEN
+from ..evaluation.emoji_table import SEEN, markdown
+from ..training.recipe import parse_recipe, read_recipe, recipe_path
+from .run import render_run_card
+from .sizes import LANGUAGES, TAGS, coverage
+from .template import OWNER, fill, read_facts, read_results, table
 
 
 DATASET = f"{OWNER}/emoji_scenes"

@@ -4,8 +4,8 @@ import shutil
 from pathlib import Path
 
 
-_FOLDER = Path(__file__).parent / "licenses"
-_EMOJI = Path(__file__).parent / "data" / "emoji"
+_FOLDER = Path(__file__).parents[1] / "licenses"
+_EMOJI = Path(__file__).parents[1] / "data" / "emoji"
 # apache-2.0 is florenz-tiny and what derives from it: its world has sprites and names of others.
 _FILES = {
     "gemma": (_FOLDER / "FLORENCE_LICENSE", [_FOLDER / "GEMMA_NOTICE"]),

@@ -3,10 +3,10 @@
 import shutil
 from pathlib import Path
 
-from .captioner import BUNDLED_MODEL
-from .card_template import read_facts
-from .configuration_florenz import SIZES
-from .licences import write_licences
+from ..captioner import BUNDLED_MODEL
+from ..checkpoint.licences import write_licences
+from ..configuration_florenz import SIZES
+from .template import read_facts
 
 
 def write_papers(folder: Path, name: str, target: Path) -> list[Path]:

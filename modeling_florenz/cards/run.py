@@ -5,8 +5,8 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from ..card_template import OWNER, fill, find_cards, table
-from .recipe import FlorenzTrainingArguments, RecipeArguments
+from ..training.recipe import FlorenzTrainingArguments, RecipeArguments
+from .template import OWNER, fill, find_cards, table
 
 
 _LIMITS = (

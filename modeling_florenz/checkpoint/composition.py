@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from transformers.models.florence2.modeling_florence2 import Florence2VisionPositionalEmbeddingCosine1D
 
+from ..configuration_florenz import FlorenzConfig
 from .assembly import load_florence_tokenizer, load_gemma_tokenizer
-from .configuration_florenz import FlorenzConfig
 from .conversion import expected_shapes, florenz_name
 from .sources import read_json, weight_files
 from .tensor_stream import PIECE_BYTES, PlannedTensor, StoredTensor, equal_values, stored_tensors

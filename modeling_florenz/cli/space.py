@@ -25,7 +25,7 @@ def find_app() -> Path:
     Raises:
         ValueError: there is none.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package / "space_app", package.parent / "space"):
         if (folder / "app.py").is_file():
             return folder / "app.py"

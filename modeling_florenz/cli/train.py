@@ -29,7 +29,7 @@ class _Help(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
         parser.print_help()
         try:
-            from .training.recipe import RECIPES, FlorenzTrainingArguments, RecipeArguments
+            from ..training.recipe import RECIPES, FlorenzTrainingArguments, RecipeArguments
         except ImportError as error:
             parser.exit(2, f"\nflorenz: {_missing(error)}\n")
         print("\nrecipes:", ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml"))))
@@ -48,9 +48,9 @@ def _missing(error: ImportError) -> str:
 
 def _train(arguments: argparse.Namespace) -> int:
     try:
-        from .training.fine_tuning import fine_tune
-        from .training.recipe import read_recipe, recipe_path
-        from .training.smoke import smoke_values
+        from ..training.fine_tuning import fine_tune
+        from ..training.recipe import read_recipe, recipe_path
+        from ..training.smoke import smoke_values
     except ImportError as error:
         raise ValueError(_missing(error)) from error
     logging.basicConfig(format="florenz: %(message)s", level=logging.WARNING, stream=sys.stderr)

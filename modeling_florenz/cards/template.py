@@ -25,7 +25,7 @@ def find_cards() -> Path:
     Raises:
         ValueError: there is none.
     """
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package.parent / "hub_cards", package / "hub_cards"):
         if (folder / "templates").is_dir():
             return folder

@@ -11,18 +11,18 @@ from huggingface_hub.utils import logging as hub_logging
 from tqdm import tqdm
 from transformers.utils import logging
 
-from . import __version__
-from .captioner import Captioner
-from .cli_card import add_commands as add_card_command
-from .cli_checkpoints import add_commands as add_checkpoint_commands
-from .cli_dataset import add_commands as add_dataset_command
-from .cli_evaluate import add_commands as add_evaluate_commands
-from .cli_hub import add_commands as add_hub_commands
-from .cli_space import add_commands as add_space_command
-from .cli_train import add_commands as add_train_command
-from .images import find_images, open_image
-from .processing_florenz import TASKS
-from .quantization import PRESETS
+from .. import __version__
+from ..captioner import Captioner
+from ..checkpoint.quantization import PRESETS
+from ..images import find_images, open_image
+from ..processing_florenz import TASKS
+from .card import add_commands as add_card_command
+from .checkpoints import add_commands as add_checkpoint_commands
+from .dataset import add_commands as add_dataset_command
+from .evaluate import add_commands as add_evaluate_commands
+from .hub import add_commands as add_hub_commands
+from .space import add_commands as add_space_command
+from .train import add_commands as add_train_command
 
 
 class _Parser(argparse.ArgumentParser):
@@ -181,7 +181,3 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     except KeyboardInterrupt:
         return 130
-
-
-if __name__ == "__main__":
-    sys.exit(main())

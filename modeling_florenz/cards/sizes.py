@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import torch
 from huggingface_hub import EvalResult, ModelCardData
 
-from .card_template import OWNER, PAPER, fill, read_facts, read_results, table
-from .configuration_florenz import SIZES, FlorenzConfig
-from .modeling_florenz import FlorenzForConditionalGeneration
-from .training.freezing import freeze_as_in_paper
+from ..configuration_florenz import SIZES, FlorenzConfig
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..training.freezing import freeze_as_in_paper
+from .template import OWNER, PAPER, fill, read_facts, read_results, table
 
 
 LANGUAGES = ["en", "de", "fr", "es", "ru", "zh"]

@@ -1,0 +1,1 @@
+"""Cards: templates, facts and result files of `hub_cards` rendered."""
