@@ -70,7 +70,8 @@ def test_a_killed_conversion_leaves_nothing_that_looks_whole(seed: int, source: 
     before = {path.name: path.read_bytes() for path in source.iterdir()}
     # Slowed down, so that the kill falls into the writing.
     code = (
-        "import sys, time; from modeling_florenz import cli; from modeling_florenz.checkpoint import tensor_stream as t\n"
+        "import sys, time; from modeling_florenz import cli\n"
+        "from modeling_florenz.checkpoint import tensor_stream as t\n"
         "write = t._write_all\n"
         "t._write_all = lambda *a: (time.sleep(0.01), write(*a))\n"
         "sys.exit(cli.main(sys.argv[1:]))"

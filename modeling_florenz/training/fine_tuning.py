@@ -1,10 +1,8 @@
 """Run a recipe: load, adapt, train, and leave one folder that holds all there is to know about the run."""
 
 import dataclasses
-import json
 import logging
 import platform
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,21 +15,18 @@ import torch
 import transformers
 import yaml
 from peft import PeftModel, prepare_model_for_kbit_training
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
 from .. import __version__
 from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
-from ..cards.run import render_run_card
-from ..checkpoint.licences import write_licences
-from ..checkpoint.model_folder import licence_of
 from ..checkpoint.quantization import quantization_config
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .adapters import add_adapter, lora_config
+from .export import export_run
 from .feature_cache import FeatureCache
 from .freezing import freeze_as_in_paper
 from .mixture import Mixture, target_shares
@@ -117,7 +112,7 @@ def fine_tune(values: dict[str, Any]) -> Run:
         "versions": _versions(),
         "hardware": _hardware(),
     }
-    folder = _export(trainer, trained, processor, recipe, values, results, output)
+    folder = export_run(trainer, trained, processor, recipe, values, results, output)
     if trainer.skipped:
         logger.warning("%d examples were skipped because their images could not be read", len(trainer.skipped))
     return Run(folder, results)
@@ -245,77 +240,6 @@ def _check_output(output: Path, values: dict[str, Any], training: FlorenzTrainin
     if training.process_index == 0:
         output.mkdir(parents=True, exist_ok=True)
         kept.write_text(text, encoding="utf-8")
-
-
-def _export(
-    trainer: FlorenzTrainer,
-    trained: PreTrainedModel | PeftModel,
-    processor: FlorenzProcessor,
-    recipe: RecipeArguments,
-    values: dict[str, Any],
-    results: dict[str, Any],
-    output: Path,
-) -> Path:
-    """Write what was trained with everything about it, complete or not at all."""
-    is_adapter = isinstance(trained, PeftModel)
-    folder = output / ("adapter" if is_adapter else "model")
-    partial = folder.with_name(folder.name + ".partial")
-    if trainer.args.should_save:
-        shutil.rmtree(partial, ignore_errors=True)
-    if trainer.is_fsdp_enabled:
-        # Checkpoints may be sharded; what from_pretrained loads is not.
-        options = StateDictOptions(full_state_dict=True, cpu_offload=True)
-        state = get_model_state_dict(trainer.model_wrapped, options=options)
-        if trainer.args.should_save and is_adapter:
-            trained.save_pretrained(partial, state_dict=state)
-        elif trainer.args.should_save:
-            # Sharding gives the model a class of torch's own: a plain one saves the plain code beside the weights.
-            with torch.device("meta"):
-                plain = FlorenzForConditionalGeneration(trained.config)
-            plain.generation_config = trained.generation_config
-            del state["lm_head.weight"]  # no longer the same memory as the embedding it is tied to
-            plain.save_pretrained(partial, state_dict=state)
-    else:
-        trainer.save_model(str(partial))
-    if not trainer.args.should_save:
-        return folder
-    if is_adapter:
-        # Written at the end, as peft looks for the base under this name whenever it saves.
-        path = partial / "adapter_config.json"
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["base_model_name_or_path"] = recipe.base_id or recipe.model
-        settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
-        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
-    base_license = "apache-2.0" if recipe.model == BUNDLED_NAME else licence_of(trainer.florenz.config)
-    _write_records(partial, processor, values, results, base_license)
-    card = render_run_card(recipe, trainer.args, results, is_adapter, base_license)
-    (partial / "README.md").write_text(card, encoding="utf-8")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
-    if recipe.merge and is_adapter:
-        merged = output / "model.partial"
-        shutil.rmtree(merged, ignore_errors=True)
-        plain = trained.merge_and_unload()
-        plain.save_pretrained(merged)
-        _write_records(merged, processor, values, results, base_license)
-        card = render_run_card(recipe, trainer.args, results, False, base_license)
-        (merged / "README.md").write_text(card, encoding="utf-8")
-        shutil.rmtree(output / "model", ignore_errors=True)
-        merged.rename(output / "model")
-    return folder
-
-
-def _write_records(
-    folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any], license: str
-) -> None:
-    write_licences(folder, license)
-    (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
-    processor.save_pretrained(folder)
-    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
-    recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _versions() -> dict[str, str]:
