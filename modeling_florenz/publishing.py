@@ -1,6 +1,7 @@
 """Check a folder and push it to the Hub in one commit: models, adapters, datasets."""
 
 import ast
+import importlib
 import json
 import re
 from pathlib import Path
@@ -153,9 +154,11 @@ def _check_card(folder: Path, kind: str) -> list[str]:
     ]
     for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
         try:
-            ast.parse(re.sub(r"^>>> |^\.\.\. ", "", block, flags=re.MULTILINE))
+            tree = ast.parse(re.sub(r"^>>> |^\.\.\. ", "", block, flags=re.MULTILINE))
         except SyntaxError as error:
             findings.append(f"a python block of README.md does not parse (line {error.lineno}): mend it")
+        else:
+            findings += _check_imports(tree)
     config = folder / "config.json"
     if kind == "model" and config.is_file():
         decoder = read_json(config).get("text_config", {})
@@ -164,6 +167,20 @@ def _check_card(folder: Path, kind: str) -> list[str]:
             findings.append(
                 f"README.md says license {card.data.license}, but the weights derive from Gemma: say gemma"
             )
+    return findings
+
+
+def _check_imports(tree: ast.Module) -> list[str]:
+    """Find what a quick start imports from this package that it does not have."""
+    findings = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == __package__:
+            try:
+                module = importlib.import_module(str(node.module))
+                lost = [alias.name for alias in node.names if not hasattr(module, alias.name)]
+            except ModuleNotFoundError:
+                lost = [str(node.module)]
+            findings += [f"README.md imports {name}, which this package does not have: mend it" for name in lost]
     return findings
 
 

@@ -106,6 +106,10 @@ DEFECTS = {
         lambda f: _edit(f / "README.md", "from modeling_florenz.captioner import", "from import"),
         "does not parse",
     ),
+    "quick start of another version": (
+        lambda f: _edit(f / "README.md", "captioner import Captioner", "captioner import OldCaptioner"),
+        "README.md imports OldCaptioner, which this package does not have",
+    ),
     "absolute path": (
         lambda f: (f / "notes.txt").write_text("see /home/someone/model"),
         "names a place on this machine",
