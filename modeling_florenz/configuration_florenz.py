@@ -110,7 +110,7 @@ class FlorenzConfig(PreTrainedConfig):
     """
 
     model_type = "florenz"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = ["past_key_values", "cache"]
     sub_configs_defaults = {
         "vision_config": Florence2VisionConfig,
         "encoder_config": BartConfig,

@@ -6,6 +6,7 @@ logits of both decoder kinds are soft-capped.
 """
 
 import copy
+import inspect
 from typing import Any
 
 import torch
@@ -44,6 +45,10 @@ from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_florenz import FlorenzConfig
+
+
+# What transformers calls the cache: it has another name from 5.24 on.
+_CACHE = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -190,24 +195,22 @@ class FlorenzCrossAttention(Gemma2Attention):
         hidden_states: torch.Tensor,  # (batch, length, width)
         encoder_hidden_states: torch.Tensor,  # (batch, source, encoder width)
         attention_mask: torch.Tensor | None = None,  # (batch, 1, length, source)
-        past_key_values: EncoderDecoderCache | None = None,
+        cache: EncoderDecoderCache | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         def heads(states: torch.Tensor) -> torch.Tensor:
             return states.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
         query_states = heads(self.q_proj(hidden_states))
-        if past_key_values is not None and past_key_values.is_updated.get(self.layer_idx):
-            cached = past_key_values.cross_attention_cache.layers[self.layer_idx]
+        if cache is not None and cache.is_updated.get(self.layer_idx):
+            cached = cache.cross_attention_cache.layers[self.layer_idx]
             key_states, value_states = cached.keys, cached.values
         else:
             key_states = heads(self.k_proj(encoder_hidden_states))
             value_states = heads(self.v_proj(encoder_hidden_states))
-            if past_key_values is not None:
-                key_states, value_states = past_key_values.cross_attention_cache.update(
-                    key_states, value_states, self.layer_idx
-                )
-                past_key_values.is_updated[self.layer_idx] = True
+            if cache is not None:
+                key_states, value_states = cache.cross_attention_cache.update(key_states, value_states, self.layer_idx)
+                cache.is_updated[self.layer_idx] = True
 
         attention = ALL_ATTENTION_FUNCTIONS.get_interface(self.config._attn_implementation, grouped_attention_forward)
         attn_output, attn_weights = attention(
@@ -245,14 +248,16 @@ class FlorenzDecoderLayer(Gemma2DecoderLayer):
         attention_mask: torch.Tensor | None = None,
         encoder_attention_mask: torch.Tensor | None = None,
         past_key_values: EncoderDecoderCache | None = None,
+        cache: EncoderDecoderCache | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
+        cache = past_key_values if cache is None else cache
         residual = hidden_states
         hidden_states, _ = self.self_attn(
             hidden_states=self.input_layernorm(hidden_states),
             position_embeddings=position_embeddings,
             attention_mask=attention_mask,
-            past_key_values=None if past_key_values is None else past_key_values.self_attention_cache,
+            **{_CACHE: None if cache is None else cache.self_attention_cache},
             **kwargs,
         )
         hidden_states = residual + self.post_attention_layernorm(hidden_states)
@@ -261,7 +266,7 @@ class FlorenzDecoderLayer(Gemma2DecoderLayer):
             residual = hidden_states
             # No norm in front: the released models were trained with the bare residual stream as query.
             hidden_states, _ = self.cross_attn(
-                hidden_states, encoder_hidden_states, encoder_attention_mask, past_key_values, **kwargs
+                hidden_states, encoder_hidden_states, encoder_attention_mask, cache, **kwargs
             )
             hidden_states = residual + self.cross_attn_gate(self.post_cross_attn_layernorm(hidden_states))
 
@@ -279,7 +284,7 @@ class FlorenzPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     _no_split_modules = ["FlorenzDecoderLayer", "BartEncoderLayer", "BartDecoderLayer", "Florence2VisionBlock"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -326,7 +331,7 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
         attention_mask: torch.Tensor | dict[str, torch.Tensor] | None = None,
         encoder_hidden_states: torch.Tensor | None = None,
         encoder_attention_mask: torch.Tensor | None = None,
-        past_key_values: EncoderDecoderCache | None = None,
+        cache: EncoderDecoderCache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         position_ids: torch.LongTensor | None = None,
         use_cache: bool | None = None,
@@ -340,12 +345,12 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
             raise ValueError("the decoder needs encoder_hidden_states: it reads image and prompt from nowhere else")
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
-        if use_cache and past_key_values is None:
+        if use_cache and cache is None:
             # The cross side gets no config: the decoder's sliding window must never cut the encoder states.
-            past_key_values = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache())
-        self_attention_cache = None if past_key_values is None else past_key_values.self_attention_cache
+            cache = EncoderDecoderCache(DynamicCache(config=self.config), DynamicCache())
+        self_attention_cache = None if cache is None else cache.self_attention_cache
         if position_ids is None:
-            seen = 0 if past_key_values is None else past_key_values.get_seq_length()
+            seen = 0 if cache is None else cache.get_seq_length()
             position_ids = (torch.arange(inputs_embeds.shape[1], device=inputs_embeds.device) + seen).unsqueeze(0)
 
         # With a static cache `generate` hands over finished masks, by kind of layer.
@@ -354,7 +359,7 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
                 "config": self.config,
                 "inputs_embeds": inputs_embeds,
                 "attention_mask": attention_mask,
-                "past_key_values": self_attention_cache,
+                _CACHE: self_attention_cache,
                 "position_ids": position_ids,
             }
             masks = {
@@ -378,12 +383,10 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
                 position_embeddings,
                 masks[layer_type],
                 encoder_attention_mask=encoder_attention_mask,
-                past_key_values=past_key_values,
+                **{_CACHE: cache},  # gradient checkpointing drops it by this name
                 **kwargs,
             )
-        return BaseModelOutputWithPastAndCrossAttentions(
-            last_hidden_state=self.norm(hidden_states), past_key_values=past_key_values
-        )
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.norm(hidden_states), **{_CACHE: cache})
 
 
 class FlorenzModel(FlorenzPreTrainedModel):
@@ -497,8 +500,10 @@ class FlorenzModel(FlorenzPreTrainedModel):
         decoder_inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
         image_features: torch.Tensor | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqModelOutput:
+        cache = past_key_values if cache is None else cache
         if encoder_outputs is None:
             inputs_embeds, attention_mask, image_features = self.merge_inputs(
                 input_ids, pixel_values, attention_mask, inputs_embeds, image_features
@@ -517,14 +522,14 @@ class FlorenzModel(FlorenzPreTrainedModel):
             attention_mask=decoder_attention_mask,
             encoder_hidden_states=encoder_hidden_states,
             encoder_attention_mask=attention_mask,
-            past_key_values=past_key_values,
             inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
+            **{_CACHE if self.config.text_config.model_type == "bart" else "cache": cache},
             **kwargs,
         )
         return Florence2Seq2SeqModelOutput(
             last_hidden_state=decoder_outputs.last_hidden_state,
-            past_key_values=decoder_outputs.past_key_values,
+            **{_CACHE: decoder_outputs.get(_CACHE)},
             decoder_hidden_states=decoder_outputs.hidden_states,
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
@@ -597,6 +602,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         num_items_in_batch: torch.Tensor | int | None = None,
         image_features: torch.Tensor | None = None,
         loss_chunk_size: int | None = None,
+        cache: Cache | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqLMOutput:
         """Predict the decoder's next tokens, with a loss if `labels` are given.
@@ -608,6 +614,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             labels (`(batch, length)`): target ids, -100 where nothing is asked. Not shifted.
             num_items_in_batch: number of target tokens over all accumulated batches; the loss is their sum over it.
             image_features (`(batch, image, d_model)`): finished image tokens, instead of `pixel_values`.
+            cache, past_key_values: what earlier calls left; the second is its name before transformers 5.24.
             loss_chunk_size: target tokens whose logits exist at a time; the output then has a loss and no logits.
 
         Raises:
@@ -626,7 +633,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
+            cache=past_key_values if cache is None else cache,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
@@ -649,7 +656,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         return Florence2Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
+            **{_CACHE: outputs.get(_CACHE)},
             decoder_hidden_states=outputs.decoder_hidden_states,
             decoder_attentions=outputs.decoder_attentions,
             cross_attentions=outputs.cross_attentions,
@@ -713,11 +720,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         batch_size: int,
         max_cache_length: int,
     ) -> None:
-        given = model_kwargs.get("past_key_values")
+        given = model_kwargs.get(_CACHE)
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
-        cache = model_kwargs.get("past_key_values")
+        cache = model_kwargs.get(_CACHE)
         if given is not None or cache is None:
             return
         # The inherited cross-attention cache takes over the decoder's sliding window and would cut the encoder states.
@@ -730,10 +737,10 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         else:
             cache.cross_attention_cache = DynamicCache()
 
-    def _reorder_cache(self, past_key_values: EncoderDecoderCache, beam_idx: torch.LongTensor) -> EncoderDecoderCache:
+    def _reorder_cache(self, cache: EncoderDecoderCache, beam_idx: torch.LongTensor) -> EncoderDecoderCache:
         # All beams of a row read the same encoder states: only what the decoder wrote changes places.
-        past_key_values.self_attention_cache.reorder_cache(beam_idx)
-        return past_key_values
+        cache.self_attention_cache.reorder_cache(beam_idx)
+        return cache
 
 
 for _auto_class in ("AutoModel", "AutoModelForImageTextToText", "AutoModelForSeq2SeqLM"):
