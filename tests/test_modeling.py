@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from tiny_models import IMAGE_TOKENS, KINDS, tiny_inputs, tiny_labels, tiny_model
 from torch import nn
 from transformers import AutoModel, AutoModelForImageTextToText, AutoModelForSeq2SeqLM, Gemma2Config, Gemma2ForCausalLM
+from transformers.cache_utils import DynamicCache, EncoderDecoderCache
 
 from modeling_florenz import FlorenzForConditionalGeneration
 
@@ -399,6 +400,21 @@ def test_gradient_checkpointing_recomputes_and_changes_no_gradient(kind: str, us
     assert len(calls) == 2
     assert set(plain) == {name for name, _ in model.named_parameters()}
     torch.testing.assert_close(checkpointed, plain, atol=ROUNDING, rtol=0)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])  # from transformers 5.24 on, and before
+@pytest.mark.parametrize("kind", KINDS)
+@torch.no_grad()
+def test_steps_with_a_cache_under_either_name_give_what_the_whole_gives(kind: str, name: str) -> None:
+    model = tiny_model(kind)
+    ids = model.prepare_decoder_input_ids_from_labels(tiny_labels())
+    cache, steps = EncoderDecoderCache(DynamicCache(), DynamicCache()), []
+    for step in range(ids.shape[1]):
+        given = {"decoder_input_ids": ids[:, step : step + 1], name: cache, "use_cache": True}
+        steps.append(model(**tiny_inputs(), **given).logits)
+    assert cache.get_seq_length() == ids.shape[1]
+    whole = logits_of(model, labels=None, decoder_input_ids=ids)
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole, atol=ROUNDING, rtol=0)
 
 
 @torch.no_grad()
