@@ -2,7 +2,6 @@
 
 import ast
 import importlib
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -261,4 +260,4 @@ def describe(folder: Path, repo_id: str, commit: str) -> str:
         return f'load_dataset("{repo_id}", revision="{commit}")'
     if kind_of(folder) == "adapter":
         return f'Captioner(adapter="{repo_id}")  # pushed as {commit}'
-    return json.dumps(repo_id).join(("AutoModel.from_pretrained(", f', revision="{commit}", trust_remote_code=True)'))
+    return f'AutoModel.from_pretrained("{repo_id}", revision="{commit}", trust_remote_code=True)'

@@ -33,6 +33,20 @@ THEME = gr.themes.Default(
     checkbox_label_text_color_selected_dark="white",
 )
 
+
+def result_image(label: str, height: int, alt_text: str) -> gr.Image:
+    """Make an image that the Space shows: to download and to enlarge, but not to post elsewhere."""
+    buttons = ["download", "fullscreen"]
+    return gr.Image(
+        label=label,
+        interactive=False,
+        height=height,
+        alt_text=alt_text,
+        buttons=buttons,
+        elem_classes="florenz-picture",
+    )
+
+
 CSS = """
 .gradio-container { max-width: 1180px !important; width: 100% !important; margin: 0 auto !important; }
 .dark { --color-accent: #5eead4; }

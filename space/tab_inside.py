@@ -6,6 +6,7 @@ from examples import SCENES, sample
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
+from style import result_image
 from tab_caption import STYLES
 
 
@@ -60,14 +61,7 @@ def build_inside_tab(loaded: Loaded) -> None:
             caption = gr.Textbox(label="Caption", interactive=False, placeholder=empty)
             words = gr.Radio([], label="Word", visible=False, elem_id="words")
             layer = gr.Dropdown(layers, value=MEAN, label="Attention, mean of all heads")
-            heat = gr.Image(
-                label="Where the model looked",
-                interactive=False,
-                height=380,
-                alt_text="Bright where the model looked",
-                buttons=["download", "fullscreen"],
-                elem_classes="florenz-picture",
-            )
+            heat = result_image("Where the model looked", 380, "Bright where the model looked")
             share = gr.Textbox(label="In words", interactive=False)
     start.click(
         inside,

@@ -6,6 +6,7 @@ from guard import as_messages
 from limits import EMOJI
 from loading import Loaded, on_gpu
 from PIL import Image
+from style import result_image
 
 from modeling_florenz.data.emoji_scenes import PREFIXES, EmojiWorld
 
@@ -48,14 +49,7 @@ def build_scene_maker_tab(loaded: Loaded) -> None:
             seed = gr.Slider(0, MAX_SEED, value=7, step=1, label="Arrangement")
             start = gr.Button("Make the scene", variant="primary")
         with gr.Column(min_width=300):
-            picture = gr.Image(
-                label="Scene",
-                interactive=False,
-                height=320,
-                alt_text="The scene that was made",
-                buttons=["download", "fullscreen"],
-                elem_classes="florenz-picture",
-            )
+            picture = result_image("Scene", 320, "The scene that was made")
             records = gr.JSON(label="Captions", visible=False)  # for the API
             page = gr.HTML(note("The captions appear here, with what was drawn."), label="Table")
     start.click(

@@ -7,19 +7,15 @@ import functools
 import importlib.util
 import io
 import json
-import os
-import socket
-import subprocess
 import sys
 import threading
-import time
 import urllib.error
 import urllib.request
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from space_server import Listener, listen, serve_space
 
 from modeling_florenz.captioner import BUNDLED_MODEL
 from modeling_florenz.cli.space import add_commands, find_app
@@ -30,30 +26,13 @@ if importlib.util.find_spec("gradio") is None:
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
 SOURCE = "A picture of pet, bike and plant."
-STARTED_WITHIN = 180  # seconds; a cold disk reads torch slowly
 
 
 @pytest.fixture(scope="module")
 def address():
     """Serve the Space in a process of its own; only its address is shared."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-    environment.pop("FLORENZ_MODEL", None)
-    with subprocess.Popen(
-        [sys.executable, str(find_app())], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    ) as process:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(STARTED_WITHIN * 4):
-            assert process.poll() is None, "the Space ended before it was ready"
-            try:
-                urllib.request.urlopen(f"{url}/config", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.25)
-        yield url
-        process.terminate()
+    with serve_space(FLORENZ_MODEL="") as served:
+        yield served.address
 
 
 @pytest.fixture(scope="module")
@@ -189,31 +168,15 @@ def _call(address, file, name="caption"):
         return answer.read().decode()
 
 
-class _Hits(BaseHTTPRequestHandler):
-    count = 0
-
-    def do_GET(self):
-        type(self).count += 1
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(SAMPLE.read_bytes())
-
-    def log_message(self, *arguments):
-        pass
-
-
 @pytest.fixture
 def listener():
-    _Hits.count = 0
-    server = HTTPServer(("127.0.0.1", 0), _Hits)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}/image.png"
-    server.shutdown()
+    with listen() as host:
+        yield f"http://{host}/image.png"
 
 
 def test_no_address_is_fetched_for_a_visitor(address, listener):
     urllib.request.urlopen(listener).close()
-    assert _Hits.count == 1  # the listener counts
+    assert Listener.hits == 1  # the listener counts
     others = (
         f" {listener}",
         listener.replace("http", "HTTP"),
@@ -228,7 +191,7 @@ def test_no_address_is_fetched_for_a_visitor(address, listener):
     for route in ("/gradio_api/file=", "/gradio_api/proxy=", "/gradio_api/file/"):
         with pytest.raises(urllib.error.HTTPError, match="403"):
             urllib.request.urlopen(address + route + listener)
-    assert _Hits.count == 1
+    assert Listener.hits == 1
 
 
 def test_files_outside_the_uploads_are_not_read(address):

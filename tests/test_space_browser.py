@@ -4,21 +4,16 @@ import importlib.util
 import json
 import os
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from space_server import serve_space
 
 from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.cli.space import find_app
 
 
 pytestmark = pytest.mark.slow
@@ -42,30 +37,10 @@ TABS = {
 }
 
 
-@contextmanager
-def _served(**variables: str) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"} | variables
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([sys.executable, str(find_app())], env=environment, **quiet) as process:
-        url = f"http://127.0.0.1:{port}"
-        for _ in range(720):
-            assert process.poll() is None, "the Space ended before it was ready"
-            try:
-                urllib.request.urlopen(f"{url}/config", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.25)
-        yield url
-        process.terminate()
-
-
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with _served(FLORENZ_MODEL="florenz-tiny") as url:
-        yield url
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
+        yield served.address
 
 
 @pytest.fixture(scope="module")
@@ -168,9 +143,9 @@ def test_every_tab_works_fits_the_page_and_is_accessible(
 
 def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
     start = time.monotonic()
-    with _served(FLORENZ_MODEL="florenz-tiny") as url:
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
         ready = time.monotonic() - start
-        page = visit(url)
+        page = visit(served.address)
         page.locator("tr.tr-body:visible").first.click()
         page.wait_for_timeout(1000)
         start = time.monotonic()
@@ -299,8 +274,8 @@ def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Pat
     # A model that never ends a caption, so that there is something to cancel.
     settings |= {"eos_token_id": 1023, "max_new_tokens": 240, "suppress_tokens": [0, 1]}
     (endless / "generation_config.json").write_text(json.dumps(settings))
-    with _served(FLORENZ_MODEL=str(endless)) as url:
-        page = visit(url)
+    with serve_space(FLORENZ_MODEL=str(endless)) as served:
+        page = visit(served.address)
         assert page.get_by_text("knows emoji scenes and nothing else").count() == 0
         assert page.get_by_role("tab", name="Scene maker").count() == 0
         page.locator("tr.tr-body:visible").first.click()

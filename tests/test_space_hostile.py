@@ -3,23 +3,19 @@
 import importlib.util
 import io
 import json
-import os
 import random
 import re
-import socket
-import subprocess
 import sys
-import threading
 import time
 import urllib.error
 import urllib.request
 import zipfile
 from collections import Counter
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 from PIL import Image
+from space_server import Listener, Served, listen, serve_space
 
 from modeling_florenz.captioner import BUNDLED_MODEL
 from modeling_florenz.cli.space import find_app
@@ -31,6 +27,7 @@ if importlib.util.find_spec("gradio") is None:
 SAMPLE = (BUNDLED_MODEL / "sample.png").read_bytes()
 FILE = {"meta": {"_type": "gradio.FileData"}}
 MEMORY = 1_200_000_000  # bytes; a picture of the largest size takes 150 MB while it is decoded, two at once
+WATCHED_FOLDERS = ("journal", "uploads", "results")
 # Run the app and write down what it opens, connects to and starts.
 WATCHED = """
 import os, runpy, sys
@@ -47,46 +44,12 @@ runpy.run_path(app, run_name="__main__")
 """
 
 
-class Listener(BaseHTTPRequestHandler):
-    """Count who follows an address."""
-
-    hits = 0
-
-    def do_GET(self):
-        type(self).hits += 1
-        self.send_response(200)
-        self.end_headers()
-
-    do_HEAD = do_POST = do_GET
-
-    def log_message(self, *arguments):
-        pass
-
-
 class Space:
-    """Serve the Space under watch, and ask it as a client does that knows no manners."""
+    """Ask the Space, served under watch, as a client does that knows no manners."""
 
-    def __init__(self, folder: Path) -> None:
-        self.journal, self.uploads, self.results = (folder / name for name in ("journal", "uploads", "results"))
-        self.results.mkdir()
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        variables = {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"}
-        variables |= {
-            "GRADIO_TEMP_DIR": str(self.uploads),
-            "TMPDIR": str(self.results),
-            "FLORENZ_MODEL": "florenz-tiny",
-        }
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = [sys.executable, "-c", WATCHED, str(self.journal), str(find_app())]
-        self.process = subprocess.Popen(command, env=os.environ | variables, **quiet)
-        self.address = f"http://127.0.0.1:{port}"
-        for _ in range(720):
-            if self.get("/config")[0] == 200:
-                return
-            assert self.process.poll() is None, "the Space ended before it was ready"
-            time.sleep(0.25)
+    def __init__(self, folder: Path, served: Served) -> None:
+        self.journal, self.uploads, self.results = (folder / name for name in WATCHED_FOLDERS)
+        self.address, self.process = served
 
     def get(self, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, str]:
         try:
@@ -117,19 +80,18 @@ class Space:
 
 @pytest.fixture
 def space(tmp_path):
-    served = Space(tmp_path)
-    yield served
-    served.process.terminate()
-    served.process.wait()
+    journal, uploads, results = (tmp_path / name for name in WATCHED_FOLDERS)
+    results.mkdir()
+    command = [sys.executable, "-c", WATCHED, str(journal), str(find_app())]
+    places = {"GRADIO_TEMP_DIR": str(uploads), "TMPDIR": str(results)}
+    with serve_space(command, FLORENZ_MODEL="florenz-tiny", **places) as served:
+        yield Space(tmp_path, served)
 
 
 @pytest.fixture
 def listener():
-    Listener.hits = 0
-    server = HTTPServer(("127.0.0.1", 0), Listener)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
+    with listen() as host:
+        yield host
 
 
 def _bombs() -> dict[str, bytes]:

@@ -31,8 +31,8 @@ def render_tiny_card(folder: Path) -> str:
         for languages, kind in ((SEEN, "seen languages"), (UNSEEN, "languages never captioned in training"))
         for measure in MEASURES
     ]
-    means = {image: mean(cell[image] for cell in cells["ambiguous"].values()) for image in ("image", "blank")}
-    scores.append(_score("ambiguous words", "ambiguous test", "accuracy", means["image"]))
+    right = mean(cell["image"] for cell in cells["ambiguous"].values())
+    scores.append(_score("ambiguous words", "ambiguous test", "accuracy", right))
     metadata = ModelCardData(
         language=LANGUAGES,
         license=facts["license"],
@@ -79,13 +79,12 @@ def render_italian_card(folder: Path) -> str:
     return render_run_card(recipe, training, run, True, "apache-2.0", facts, scores)
 
 
-def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]], repository: str = DATASET) -> str:
+def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:
     """Render the card of the emoji scenes as a dataset.
 
     Args:
         folder: `hub_cards`.
         rows: by configuration and split, as `write_parquet` gives them.
-        repository: `OWNER/NAME`, for the quick start.
     """
     facts = read_facts(folder, "emoji_scenes")
     report = read_results(folder, "florenz-tiny")
@@ -110,9 +109,9 @@ def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]], repositor
     )
     structure = [(name, split, f"{count:,}") for name, splits in rows.items() for split, count in splits.items()]
     values: dict[str, Any] = {
-        "name": repository.rpartition("/")[2],
-        "repository": repository,
-        "quick_start": Template(facts["quick_start"]).substitute(repository=repository),
+        "name": "emoji_scenes",
+        "repository": DATASET,
+        "quick_start": Template(facts["quick_start"]).substitute(repository=DATASET),
         "structure": table(structure, ("configuration", "split", "rows")),
         "fields": table([(f"`{name}`", what) for name, what in FIELDS.items()], ("field", "what")),
         "results": f"What florenz-tiny reaches on it; protocol and command: `hub_cards/results/florenz-tiny.json`.\n\n"

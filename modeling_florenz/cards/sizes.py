@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from huggingface_hub import EvalResult, ModelCardData
 
-from ..configuration_florenz import SIZES, FlorenzConfig
+from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..training.freezing import freeze_as_in_paper
 from .template import OWNER, PAPER, fill, read_facts, read_results, table
@@ -166,6 +166,3 @@ def _summary(size: str, kind: str, base_model: list[str]) -> str:
         f"translation from English that looks at the image. It is built from {bases}, and is numerically the paper's "
         f"model ([arXiv 2503.09443]({PAPER})) in transformers' own classes, with a key-value cache."
     )
-
-
-SIZE_CARDS = [(size, fine_tuned) for size in SIZES for fine_tuned in (False, True)]

@@ -18,7 +18,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from ..captioner import BUNDLED_MODEL
+    from ..captioner import BUNDLED_MODEL, BUNDLED_NAME
     from ..cards.papers import write_papers
     from ..cards.template import find_cards
 
@@ -36,10 +36,10 @@ def _card(arguments: argparse.Namespace) -> int:
     stale = []
     for name, text in render_all(folder).items():
         paths = [folder / "rendered" / f"{name}.md"]
-        paths += [BUNDLED_MODEL / "README.md"] if name == BUNDLED_MODEL.name.replace("_", "-") else []
+        paths += [BUNDLED_MODEL / "README.md"] if name == BUNDLED_NAME else []
         for path in paths:
             if arguments.check and (not path.is_file() or path.read_text(encoding="utf-8") != text):
-                stale.append(path.name if path.name != "README.md" else str(path))
+                stale.append(str(path))
             elif not arguments.check:
                 path.parent.mkdir(exist_ok=True)
                 path.write_text(text, encoding="utf-8")
