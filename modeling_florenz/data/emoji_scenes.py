@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from .hiding import Hiding
+
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
 TASKS = ("caption", "detailed_caption", "translate")
@@ -71,11 +73,6 @@ def _check_pair(task: str, language: str) -> None:
     _check("language", language, [known for known in PREFIXES if task != "translate" or known != "en"])
 
 
-def _check_share(share: float, name: str = "grounding") -> None:
-    if not 0.0 <= share <= 1.0:
-        raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}.")
-
-
 @dataclass(frozen=True)
 class Noun:
     """Describe a thing that scenes can show; `broader` is an English word for its kind, if it has one."""
@@ -105,11 +102,11 @@ class Scene:
 class Coverage:
     """Choose the (task, language) pairs that training sees, and how much of a source only the image tells.
 
-    `grounding` hides each noun with that probability, `hidden_sources` the whole sentence.
+    `hiding` hides nouns of the sources, `hidden_sources` the whole sentence with that probability.
     """
 
     pairs: tuple[tuple[str, str], ...] = PAPER_COVERAGE
-    grounding: float = 0.0
+    hiding: Hiding = Hiding()
     hidden_sources: float = 0.0
 
     def __post_init__(self) -> None:
@@ -117,8 +114,14 @@ class Coverage:
             raise ValueError(f"pairs must hold at least one (task, language) pair, not {self.pairs!r}.")
         for task, language in self.pairs:
             _check_pair(task, language)
-        _check_share(self.grounding)
-        _check_share(self.hidden_sources, "hidden_sources")
+        self.hiding.check_languages([language for language in PREFIXES if language != "en"])
+        if not 0.0 <= self.hidden_sources <= 1.0:
+            raise ValueError(f"hidden_sources must be a share from 0 to 1, not {self.hidden_sources!r}.")
+        if self.hidden_sources and self.hiding.mode in ("partial", "whole"):
+            raise ValueError(
+                f"hidden_sources is {self.hidden_sources!r} beside hiding {self.hiding.mode}: use hiding "
+                "independent or leave hidden_sources out"
+            )
 
     def draw(self, rng: random.Random) -> tuple[str, str]:
         """Draw a pair: each language has an equal share as a language to caption in and as one to translate into."""
@@ -139,6 +142,7 @@ class EmojiWorld:
         # Core nouns come first in the data, so that an index means the same in both vocabularies.
         self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
         self.image_size = image_size
+        self._keys = frozenset(noun.key for noun in self.nouns)
         self._atlas = Image.open(_DATA / "atlas.webp").convert("RGBA")
         self._sprites: dict[tuple[int, int], Image.Image] = {}
         grid = np.linspace(-1.0, 1.0, image_size, dtype=np.float32)
@@ -208,38 +212,69 @@ class EmojiWorld:
         """Name the background and, place by place, the things of a scene in a language."""
         return _detailed_caption(scene.background, self._names(scene, language), language)
 
-    def source(self, scene: Scene, rng: random.Random, grounding: float, style: str) -> str:
-        """Word a scene in English, with a share `grounding` of its nouns hidden.
+    def source(self, scene: Scene, style: str, hidden: Sequence[bool] = (), rng: random.Random | None = None) -> str:
+        """Word a scene in English; `hidden` says, noun by noun, which only the image tells.
 
-        A hidden noun is told by its broader word or, as often, by "something": only the image tells which it is.
+        A hidden noun is told by its broader word or, as often, by "something"; `rng` decides.
         """
-        _check_share(grounding)
         _check("style", style, TASKS[:2])
         words = self._names(scene, "en")
-        for position, noun in enumerate(scene.nouns):
-            if rng.random() < grounding:
-                words[position] = rng.choice((self.nouns[noun].broader or "something", "something"))
+        rng = rng or random.Random(self.key(scene))
+        for position, hide in enumerate(hidden):
+            if hide:
+                words[position] = rng.choice((self.nouns[scene.nouns[position]].broader or "something", "something"))
         return _caption(words, "en") if style == "caption" else _detailed_caption(scene.background, words, "en")
 
     def example(
-        self, scene: Scene, task: str, language: str, rng: random.Random, grounding: float = 0.0
+        self, scene: Scene, task: str, language: str, rng: random.Random, hiding: Hiding | None = None
     ) -> dict[str, Any]:
         """Return a scene as an example of a task; a translation has a source, in a style drawn from `rng`."""
+        return {**self.texts(scene, task, language, rng, hiding), "image": self.render(scene)}
+
+    def texts(
+        self, scene: Scene, task: str, language: str, rng: random.Random, hiding: Hiding | None = None
+    ) -> dict[str, Any]:
+        """Return an example without its image; `hidden` counts the nouns that the source does not name.
+
+        Raises:
+            ValueError: task and language do not go together, or `hiding` names an unknown thing.
+        """
         _check_pair(task, language)
-        style = rng.choice(TASKS[:2]) if task == "translate" else task
-        source = self.source(scene, rng, grounding, style) if task == "translate" else None
+        hiding = hiding or Hiding()
+        if unknown := set(hiding.things) - self._keys:
+            raise ValueError(f"hidden_things must be keys of the world's nouns, not {min(unknown)!r}")
+        translate = task == "translate"
+        style = rng.choice(TASKS[:2]) if translate else task
+        hidden = hiding.choose([self.nouns[noun].key for noun in scene.nouns], language, rng) if translate else []
         target = self.caption(scene, language) if style == "caption" else self.detailed_caption(scene, language)
-        example = {"image": self.render(scene), "task": task, "language": language, "source": source, "target": target}
-        return example | {"references": [target], "key": self.key(scene)}
+        return {
+            "task": task,
+            "language": language,
+            "source": self.source(scene, style, hidden, rng) if translate else None,
+            "target": target,
+            "references": [target],
+            "key": self.key(scene),
+            "hidden": sum(hidden),
+        }
 
     def training_example(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
         """Return the training example of an index: a training scene with a pair drawn from the coverage."""
+        row = self.training_texts(index, coverage, seed)
+        return {**row, "image": self.render(row.pop("scene"))}
+
+    def training_texts(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
+        """Return the training example of an index with its `scene` in place of the image.
+
+        What is hidden is drawn last, so that two coverages which differ in hiding alone show the same scenes, tasks,
+        languages and styles in the same order.
+        """
         rng = random.Random(f"example/{index}/{seed}")
         task, language = coverage.draw(rng)
-        row = self.example(self.scene("train", index, seed), task, language, rng, coverage.grounding)
+        scene = self.scene("train", index, seed)
+        row = self.texts(scene, task, language, rng, coverage.hiding)
         if task == "translate" and rng.random() < coverage.hidden_sources:
-            row["source"] = "something"
-        return row
+            row |= {"source": "something", "hidden": len(scene.nouns)}
+        return row | {"scene": scene}
 
     def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
         """Return `count` pairs of test items whose shared English source only the image decides.

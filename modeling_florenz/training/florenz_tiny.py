@@ -26,6 +26,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from ..configuration_florenz import FlorenzConfig
 from ..data.emoji_scenes import LANGUAGES, PREFIXES, Coverage, EmojiWorld
+from ..data.hiding import Hiding
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from .tower import IMAGE_SIZE, VISION
@@ -68,7 +69,7 @@ def build_tokenizer(texts: list[str], special_tokens: list[str], vocab_size: int
 def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcessor:
     """Build image processor and both tokenizers from the world: prompts in English, targets in six languages."""
     # Half the nouns hidden, so that the broader words are common too: one pair of tokenizers serves every recipe.
-    coverage = Coverage(grounding=0.5)
+    coverage = Coverage(hiding=Hiding("independent", 0.5))
     examples = [world.training_example(index, coverage, seed=1) for index in range(sentences)]
     targets = [row["target"] for row in examples]
 

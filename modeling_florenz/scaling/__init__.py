@@ -1,0 +1,1 @@
+"""Experiments over arms, sizes, budgets and seeds in the emoji world."""

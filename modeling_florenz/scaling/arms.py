@@ -1,0 +1,92 @@
+"""Describe the arms of an experiment: runs that are alike in everything but what their sources hide."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.hiding import Hiding
+
+
+@dataclass(frozen=True)
+class Arm:
+    """Say in what an arm differs from the plain recipe."""
+
+    name: str
+    seeds: tuple[int, ...]
+    hiding: str = "none"
+    grounding: float = 0.0
+    hiding_languages: tuple[str, ...] = ()
+    hidden_things: str = "all"  # all, or half: every other noun of the world
+    other_image: bool = False  # translations show the image of another scene
+    alignment: float = 0.0  # weight of the loss that holds the image's states close to those of the source's words
+    start: str = ""  # letter of the arm whose finished run this one goes on from
+    self_taught_steps: int = 0  # steps on the run's own pivot captions
+
+    def __post_init__(self) -> None:
+        if self.hidden_things not in ("all", "half"):
+            raise ValueError(f"hidden_things must be all or half, not {self.hidden_things!r}")
+        if not self.seeds:
+            raise ValueError(f"the arm {self.name!r} has no seed: name at least one")
+        if bool(self.start) != bool(self.self_taught_steps):
+            raise ValueError(f"the arm {self.name!r} needs both start and self_taught_steps, or neither")
+
+    def coverage(self, world: EmojiWorld) -> Coverage:
+        """Return what training sees."""
+        things = hidden_half(world) if self.hidden_things == "half" else ()
+        return Coverage(hiding=Hiding(self.hiding, self.grounding, self.hiding_languages, things))
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Hold what all runs share, and the arms by letter."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    scenes: int
+    arms: dict[str, Arm]
+
+    def runs(self) -> list[tuple[str, int]]:
+        """List arms and seeds in the order to run them: of each arm the first seed, then the second."""
+        seeds = sorted({seed for arm in self.arms.values() for seed in arm.seeds})
+        return [(letter, seed) for seed in seeds for letter, arm in self.arms.items() if seed in arm.seeds]
+
+
+def hidden_half(world: EmojiWorld) -> tuple[str, ...]:
+    """Return every other noun, so that each kind of thing is in both halves."""
+    return tuple(noun.key for noun in world.nouns[::2])
+
+
+def read_experiment(path: Path) -> Experiment:
+    """Read the `experiment` part of a registration.
+
+    Raises:
+        ValueError: a key is unknown or missing, or an arm starts from one that does not exist.
+    """
+    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = values.get("experiment") if isinstance(values, dict) else None
+    if not isinstance(values, dict) or not isinstance(values.get("arms"), dict):
+        raise ValueError(f"{path} has no experiment with arms")
+    arms = {letter: _arm(path, letter, entry) for letter, entry in values["arms"].items()}
+    for letter, arm in arms.items():
+        if arm.start and (arm.start not in arms or not set(arm.seeds) <= set(arms[arm.start].seeds)):
+            raise ValueError(f"{path}: arm {letter} starts from {arm.start!r}, which has no run of the same seed")
+    return Experiment(**_known(path, Experiment, {**values, "arms": arms}))
+
+
+def _arm(path: Path, letter: str, entry: Any) -> Arm:
+    if not isinstance(entry, dict):
+        raise ValueError(f"{path}: arm {letter} must be a mapping, not {entry!r}")
+    lists = {name: tuple(entry[name]) for name in ("seeds", "hiding_languages") if name in entry}
+    return Arm(**_known(path, Arm, {**entry, **lists}))
+
+
+def _known(path: Path, kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    known = [entry.name for entry in fields(kind)]
+    if unknown := [key for key in values if key not in known]:
+        raise ValueError(f"{path} has the unknown key {unknown[0]!r}: use one of {', '.join(known)}")
+    return values

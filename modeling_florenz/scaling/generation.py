@@ -1,0 +1,46 @@
+"""Generate for many rows whose image tokens are known."""
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor
+
+
+@torch.inference_mode()
+def generate(
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+    image_features: torch.Tensor,
+    task: str,
+    languages: Sequence[str],
+    sources: Sequence[str] | None = None,
+    prefix: bool = False,
+    batch_size: int = 100,
+) -> list[str]:
+    """Write one text a row, greedily, at most 64 tokens long.
+
+    Args:
+        image_features: finished image tokens `(rows, image, width)`.
+        languages: target language, row by row; one for all rows where a prefix is asked for.
+        sources: what to translate, row by row.
+    """
+    grey = Image.new("RGB", (32, 32), (128, 128, 128))
+    texts: list[str] = []
+    model.eval()
+    for start in range(0, len(image_features), batch_size):
+        batch = slice(start, start + batch_size)
+        inputs = processor(
+            images=grey,  # stands in for the finished features: a caption asks for an image
+            text=None if sources is None else list(sources[batch]),
+            task=task,
+            language=list(languages[batch]),
+            prefix=prefix,
+            image_size=32,
+        )
+        del inputs["pixel_values"]
+        ids = model.generate(**inputs, image_features=image_features[batch], num_beams=1, max_new_tokens=64)
+        texts += processor.decode_generated(ids, inputs.get("decoder_input_ids"))
+    return texts

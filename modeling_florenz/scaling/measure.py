@@ -1,0 +1,93 @@
+"""Measure a run on held-out scenes: captions direct, with prefix and by way of English, and translations."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from ..data.emoji_scenes import LANGUAGES, EmojiWorld, Scene
+from ..evaluation.emoji_scenes import SceneScorer
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor, florenz_image_processor
+from .arms import hidden_half
+from .generation import generate
+
+
+SEED = 2025  # of the scenes measured; training uses others
+MODES = ("direct", "prefix", "pivot", "translate")
+PROTOCOL = (
+    "greedy, at most 64 new tokens, float32; held-out scenes of two or three things, each with a pair of things that "
+    "never met in training; the first half of the scenes shows only things that no arm g or i ever hides, the second "
+    "half only things that they may hide; exact: equal to the world's sentence after NFKC, case folding and folding "
+    "of white space; things: how many of the scene's things the caption names; language: frame and all names are of "
+    "the asked language; direct: caption prompt; prefix: the same after the language's frame; pivot: English caption, "
+    "then its translation beside the image; translate: the world's English sentence translated beside the image"
+)
+
+
+def measured_scenes(world: EmojiWorld, count: int) -> list[Scene]:
+    """Return held-out scenes: half of them of nouns that are never hidden, half of nouns in the hidden half."""
+    half = set(hidden_half(world))
+
+    def of(hidden: bool) -> Iterator[Scene]:
+        index = 0
+        while True:
+            scene = world.scene("test", index, SEED)
+            index += 1
+            if all((world.nouns[noun].key in half) is hidden for noun in scene.nouns):
+                yield scene
+
+    return [scene for hidden in (False, True) for scene, _ in zip(of(hidden), range(count // 2), strict=False)]
+
+
+def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, count: int) -> dict[str, Any]:
+    """Score every scene in every mode and language.
+
+    Args:
+        count: number of scenes, even.
+
+    Returns:
+        cells by mode, language and measure (`exact`, `things`, `language`): a string with one digit a scene, in the
+        order of `measured_scenes`; and `nouns`, the number of things of each scene, likewise.
+    """
+    world = EmojiWorld()
+    scorer = SceneScorer(world)
+    scenes = measured_scenes(world, count)
+    prepare = florenz_image_processor(world.image_size)
+    with torch.inference_mode():
+        image = torch.cat(
+            [
+                model.get_image_features(
+                    prepare([world.render(scene) for scene in scenes[start : start + 100]], return_tensors="pt")[
+                        "pixel_values"
+                    ]
+                ).pooler_output
+                for start in range(0, count, 100)
+            ]
+        )
+
+    def cell(texts: list[str], language: str, prefix: bool = False) -> dict[str, str]:
+        rows = [scorer.score(scene, language, text, prefix) for scene, text in zip(scenes, texts, strict=True)]
+        return {
+            "exact": "".join(str(int(row["exact"])) for row in rows),
+            "things": "".join(
+                str(round(row["objects"] * len(scene.nouns))) for row, scene in zip(rows, scenes, strict=True)
+            ),
+            "language": "".join(str(int(row["language"])) for row in rows),
+        }
+
+    cells: dict[str, dict[str, dict[str, str]]] = {mode: {} for mode in MODES}
+    english = generate(model, processor, image, "caption", ["en"] * count)
+    truths = [world.caption(scene, "en") for scene in scenes]
+    for language in LANGUAGES:
+        asked = [language] * count
+        direct = english if language == "en" else generate(model, processor, image, "caption", asked)
+        cells["direct"][language] = cell(direct, language)
+        prefixed = generate(model, processor, image, "caption", asked, prefix=True)
+        cells["prefix"][language] = cell(prefixed, language, prefix=True)
+        if language != "en":
+            for mode, sources in (("pivot", english), ("translate", truths)):
+                sources = [source or "something" for source in sources]
+                texts = generate(model, processor, image, "translate", asked, sources)
+                cells[mode][language] = cell(texts, language)
+    return {"nouns": "".join(str(len(scene.nouns)) for scene in scenes), "cells": cells}

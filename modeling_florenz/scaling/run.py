@@ -1,0 +1,103 @@
+"""Run the experiment of a registration: every arm with every seed, one row a run.
+
+    python -m modeling_florenz.scaling.run hub_cards/studies/preregistration.yaml --folder runs/controls \\
+        --rows hub_cards/studies/controls.jsonl
+
+Runs that have a row are not repeated; a run that was killed goes on at its last checkpoint. Several processes share
+the work, as each takes runs that no other holds.
+"""
+
+import argparse
+import json
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from .arms import Experiment, read_experiment
+from .measure import PROTOCOL, measure
+from .train_run import train_run
+
+
+def finished(rows: Path) -> dict[tuple[str, int], dict[str, Any]]:
+    """Read the rows of finished runs by arm and seed.
+
+    Raises:
+        ValueError: a line is broken, or a run has two rows.
+    """
+    found: dict[tuple[str, int], dict[str, Any]] = {}
+    if not rows.exists():
+        return found
+    for number, line in enumerate(rows.read_text(encoding="utf-8").splitlines(), 1):
+        try:
+            row = json.loads(line)
+            key = (row["arm"], row["seed"])
+        except (json.JSONDecodeError, KeyError, TypeError):
+            raise ValueError(f"{rows}, line {number} is not the row of a run: remove it") from None
+        if key in found:
+            raise ValueError(f"{rows}, line {number}: arm {key[0]} with seed {key[1]} is there twice: remove one")
+        found[key] = row
+    return found
+
+
+def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train and measure one run; return its row."""
+    start = time.process_time()
+    trained = train_run(experiment, letter, seed, folder)
+    training = time.process_time() - start
+    cells = measure(trained["model"], trained["processor"], experiment.scenes)
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
+    return {
+        "arm": letter,
+        "seed": seed,
+        "name": experiment.arms[letter].name,
+        "label": "measured-here",
+        "commit": commit,
+        "steps": experiment.arms[letter].self_taught_steps or experiment.steps,
+        "hidden": trained["hidden"],
+        "loss": trained["loss"],
+        "core_seconds": {"training": round(training), "all": round(time.process_time() - start)},
+        "torch": torch.__version__,
+        "protocol": PROTOCOL,
+        **cells,
+    }
+
+
+def run_all(path: Path, folder: Path, rows: Path, only: list[str]) -> None:
+    """Run what has no row yet, and add its row."""
+    experiment = read_experiment(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    for letter, seed in experiment.runs():
+        if only and letter not in only:
+            continue
+        try:
+            with FileLock(folder / f"{letter}-{seed}.lock", timeout=0):
+                done = finished(rows)
+                needed = experiment.arms[letter].start
+                if (letter, seed) in done or (needed and (needed, seed) not in done):
+                    continue
+                print(f"arm {letter} ({experiment.arms[letter].name}), seed {seed}", flush=True)
+                row = run(experiment, letter, seed, folder)
+                with FileLock(folder / "rows.lock"), rows.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        except Timeout:
+            continue
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("registration", type=Path)
+    parser.add_argument("--folder", type=Path, required=True, help="checkpoints and features")
+    parser.add_argument("--rows", type=Path, required=True, help="JSON lines, one for each finished run")
+    parser.add_argument("--only", nargs="*", default=[], help="letters of arms")
+    parser.add_argument("--threads", type=int, default=1)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    run_all(arguments.registration, arguments.folder, arguments.rows, arguments.only)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Let a model caption scenes in languages it was never taught to caption in, by way of its own English."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor
+from .generation import generate
+
+
+LANGUAGES = ("fr", "es", "ru", "zh")
+
+
+def pivot_captions(
+    path: Path,
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+    features: np.ndarray,
+    count: int,
+) -> list[dict[str, Any]]:
+    """Caption the first scenes in English and translate that beside the image, the languages in turn; kept in a file.
+
+    Returns:
+        one row a scene: `language`, `source` (the English caption), `target`.
+    """
+    if path.exists():
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    languages = [LANGUAGES[index % len(LANGUAGES)] for index in range(count)]
+    with torch.inference_mode():
+        image = torch.cat(
+            [
+                model.model.multi_modal_projector(torch.from_numpy(features[start : min(start + 500, count)]).float())
+                for start in range(0, count, 500)
+            ]
+        )
+    english = generate(model, processor, image, "caption", ["en"] * count)
+    targets = generate(model, processor, image, "translate", languages, [text or "something" for text in english])
+    rows = [
+        {"language": language, "source": source, "target": target}
+        for language, source, target in zip(languages, english, targets, strict=True)
+    ]
+    partial = path.with_suffix(".partial")
+    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    partial.replace(path)
+    return rows
+
+
+class SelfTaughtScenes(Dataset):
+    """Alternate between a pivot caption of an unlabelled scene and an ordinary example, so that nothing is lost."""
+
+    def __init__(
+        self,
+        world: EmojiWorld,
+        coverage: Coverage,
+        seed: int,
+        features: np.ndarray,
+        captions: list[dict[str, Any]],
+        first: int = 10_000_000,
+    ) -> None:
+        self.world, self.coverage, self.seed, self.first = world, coverage, seed, first
+        self.features, self.captions = features, captions
+
+    def __len__(self) -> int:
+        return 2 * len(self.captions)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        place = index // 2
+        if index % 2:
+            place += len(self.captions)
+            row = self.world.training_texts(self.first + place, self.coverage, self.seed)
+        else:
+            caption = self.captions[place]
+            row = {"task": "caption", "source": None, "language": caption["language"], "target": caption["target"]}
+        return {**row, "features": self.features[place]}

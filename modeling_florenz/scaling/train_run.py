@@ -1,0 +1,128 @@
+"""Train one run of an experiment: an arm with a seed, on the bundled model's tower and tokenizers."""
+
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from ..captioner import BUNDLED_MODEL
+from ..data.emoji_scenes import EmojiWorld
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor
+from ..training.florenz_tiny import build_model
+from ..training.tower import IMAGE_SIZE
+from ..training.tower_features import tower_features
+from .arms import Arm, Experiment
+from .scene_batches import FeatureCollator, SceneTexts, SceneTrainer
+from .self_taught import SelfTaughtScenes, pivot_captions
+
+
+SELF_TAUGHT = {"learning_rate": 3e-4, "warmup_steps": 30}
+
+
+def hidden_shares(rows: SceneTexts, count: int) -> dict[str, dict[str, float]]:
+    """Count over the first rows what the sources of translations name: all, some or none of the things.
+
+    Returns:
+        shares by target language, then by `all`, `some`, `none`.
+    """
+    counts: dict[str, Counter[str]] = defaultdict(Counter)
+    for index in range(min(count, len(rows))):
+        row = rows.world.training_texts(index, rows.coverage, rows.seed)
+        if row["task"] == "translate":
+            things = len(row["scene"].nouns)
+            kind = "all" if not row["hidden"] else "none" if row["hidden"] == things else "some"
+            counts[row["language"]][kind] += 1
+    return {
+        language: {kind: round(found[kind] / found.total(), 4) for kind in ("all", "some", "none")}
+        for language, found in sorted(counts.items())
+    }
+
+
+def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
+    """Train a run, or go on with it, in `folder/LETTER-SEED`; features are shared in `folder`.
+
+    Returns:
+        `model`, `loss` (steps and training losses), `seconds` of training, `hidden` (see `hidden_shares`).
+    """
+    arm = experiment.arms[letter]
+    world = EmojiWorld(image_size=IMAGE_SIZE)
+    processor = FlorenzProcessor.from_pretrained(BUNDLED_MODEL)
+    set_seed(seed)
+    model = build_model(processor)
+    bundled = FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL, dtype=torch.float32)
+    model.model.vision_tower.load_state_dict(bundled.model.vision_tower.state_dict())
+    model.model.vision_tower.requires_grad_(False)
+    if arm.start:
+        start = FlorenzForConditionalGeneration.from_pretrained(folder / f"{arm.start}-{seed}" / "model")
+        model.load_state_dict(start.state_dict())
+    steps = arm.self_taught_steps or experiment.steps
+    rows = _rows(arm, experiment, world, seed, folder, model, processor)
+    output = folder / f"{letter}-{seed}"
+    settings = {"learning_rate": experiment.learning_rate, "warmup_steps": experiment.warmup_steps}
+    trainer = SceneTrainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=str(output),
+            max_steps=steps,
+            per_device_train_batch_size=experiment.batch_size,
+            lr_scheduler_type="cosine",
+            weight_decay=0.01,
+            adam_beta2=0.98,
+            max_grad_norm=1.0,
+            save_steps=500,
+            save_total_limit=1,
+            logging_steps=100,
+            seed=seed,
+            remove_unused_columns=False,
+            train_sampling_strategy="sequential",
+            report_to=[],
+            bf16=True,
+            use_cpu=True,
+            disable_tqdm=False,
+            **settings | (SELF_TAUGHT if arm.self_taught_steps else {}),
+        ),
+        data_collator=FeatureCollator(processor, align=bool(arm.alignment)),
+        train_dataset=rows,
+        alignment=arm.alignment,
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(output)) if output.is_dir() else None)
+    model.save_pretrained(output / "model")
+    processor.save_pretrained(output / "model")
+    return {"model": model, "processor": processor, **_log(trainer), "hidden": _shares(rows)}
+
+
+def _rows(
+    arm: Arm,
+    experiment: Experiment,
+    world: EmojiWorld,
+    seed: int,
+    folder: Path,
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+) -> Any:
+    tower = model.model.vision_tower.eval()
+    if not arm.self_taught_steps:
+        count = experiment.steps * experiment.batch_size
+        features = tower_features(folder / f"scenes-{seed}.npy", tower, world, seed, count)
+        return SceneTexts(world, arm.coverage(world), seed, features, arm.other_image)
+    count = arm.self_taught_steps * experiment.batch_size
+    first = 10_000_000  # far from what was trained on
+    features = tower_features(folder / f"unlabelled-{seed}.npy", tower, world, seed, count, first)
+    path = folder / f"pivot-{arm.start}-{seed}.jsonl"
+    captions = pivot_captions(path, model, processor, features, count // 2)
+    return SelfTaughtScenes(world, arm.coverage(world), seed, features, captions)
+
+
+def _shares(rows: Any) -> dict[str, dict[str, float]]:
+    return hidden_shares(rows, 20_000) if isinstance(rows, SceneTexts) else {}
+
+
+def _log(trainer: Trainer) -> dict[str, Any]:
+    history = trainer.state.log_history
+    losses = [[entry["step"], round(entry["loss"], 5)] for entry in history if "loss" in entry]
+    seconds = sum(entry.get("train_runtime", 0) for entry in history)
+    return {"loss": losses, "seconds": round(seconds)}
