@@ -8,6 +8,7 @@ from PIL import Image
 
 from modeling_florenz.data import emoji_scenes
 from modeling_florenz.data.emoji_scenes import LANGUAGES, PAPER_COVERAGE, PREFIXES, Coverage, EmojiWorld, Scene
+from modeling_florenz.data.hiding import Hiding
 
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "brown", "grey", "white")
@@ -243,7 +244,7 @@ def test_grounding_hides_the_asked_share_of_nouns(world):
     for index in range(4000):
         scene = world.scene("train", index, objects=(1,))
         noun = world.nouns[scene.nouns[0]]
-        source = world.source(scene, rng, 0.3, "caption")
+        source = world.source(scene, "caption", Hiding("independent", 0.3).choose(["thing"], "de", rng), rng)
         total += 1
         hidden += noun.names["en"] not in source
         if noun.broader is not None:
@@ -258,13 +259,13 @@ def test_grounding_hides_the_asked_share_of_nouns(world):
 @pytest.mark.parametrize("style", ["caption", "detailed_caption"])
 def test_source_without_grounding_is_the_english_text(world, style):
     scene = world.scene("train", 3)
-    assert world.source(scene, random.Random(0), 0.0, style) == getattr(world, style)(scene, "en")
+    assert world.source(scene, style) == getattr(world, style)(scene, "en")
 
 
 def test_hidden_nouns_are_named_in_the_target(unrendered):
     for index in range(200):
         scene = unrendered.scene("train", index)
-        example = unrendered.example(scene, "translate", "de", random.Random(index), grounding=1.0)
+        example = unrendered.example(scene, "translate", "de", random.Random(index), Hiding("independent", 1.0))
         for noun in scene.nouns:
             assert unrendered.nouns[noun].names["de"] in example["target"]
         words = example["source"].rstrip(".").replace("A picture of ", "").replace(" and ", ", ").split(", ")
@@ -275,7 +276,7 @@ def test_hidden_nouns_are_named_in_the_target(unrendered):
 def test_example_has_the_columns_of_its_task(world):
     scene = world.scene("test", 0)
     caption = world.example(scene, "caption", "it", random.Random(0))
-    assert list(caption) == ["image", "task", "language", "source", "target", "references", "key"]
+    assert list(caption) == ["task", "language", "source", "target", "references", "key", "hidden", "image"]
     assert caption["source"] is None
     assert caption["target"] == world.caption(scene, "it")
     assert caption["references"] == [caption["target"]]
@@ -290,7 +291,7 @@ def test_keys_name_scenes(unrendered):
 
 
 def test_shares_of_training_pairs_are_equal(unrendered):
-    coverage = Coverage(grounding=0.5)
+    coverage = Coverage(hiding=Hiding("independent", 0.5))
     examples = [unrendered.training_example(index, coverage, seed=0) for index in range(20_000)]
     counts = Counter((example["task"], example["language"]) for example in examples)
     assert set(counts) == set(PAPER_COVERAGE)
@@ -300,7 +301,7 @@ def test_shares_of_training_pairs_are_equal(unrendered):
 
 
 def test_training_examples_repeat_and_show_no_held_out_pair(world):
-    coverage = Coverage((("translate", "it"), ("caption", "it")), grounding=0.5)
+    coverage = Coverage((("translate", "it"), ("caption", "it")), Hiding("independent", 0.5))
     for index in range(20):
         first, second = (world.training_example(index, coverage, seed=2) for _ in range(2))
         assert first.pop("image").tobytes() == second.pop("image").tobytes()
@@ -350,15 +351,24 @@ def test_ambiguous_pairs_differ_in_one_noun_of_one_broader_word_and_are_test_sce
         (lambda world: Scene((), "red", 0), "number of nouns.*not 0"),
         (lambda world: world.from_emoji(["🦄", "🫥"]), "not '🦄'"),
         (lambda world: world.caption(Scene((0,), "red", 0), "nl"), "en, de, fr, es, ru, zh, it, not 'nl'"),
-        (lambda world: world.source(Scene((0,), "red", 0), random.Random(0), 2.0, "caption"), "grounding.*2.0"),
-        (lambda world: world.source(Scene((0,), "red", 0), random.Random(0), 0.0, "poem"), "not 'poem'"),
+        (lambda world: world.source(Scene((0,), "red", 0), "poem"), "not 'poem'"),
         (lambda world: world.example(Scene((0,), "red", 0), "translate", "en", random.Random(0)), "not 'en'"),
         (lambda world: world.ambiguous_pairs(1, 0, "en"), "not 'en'"),
         (lambda world: Coverage((("detect", "en"),)), "caption, detailed_caption, translate, not 'detect'"),
         (lambda world: Coverage((("translate", "en"),)), "de, fr, es, ru, zh, it, not 'en'"),
         (lambda world: Coverage(()), "at least one"),
-        (lambda world: Coverage(grounding=-0.1), "-0.1"),
-        (lambda world: Coverage(grounding=float("nan")), "nan"),
+        (lambda world: Coverage(hidden_sources=-0.1), "-0.1"),
+        (lambda world: Coverage(hidden_sources=float("nan")), "nan"),
+        (lambda world: Coverage(hidden_sources=0.1, hiding=Hiding("partial", 0.5)), "beside hiding partial"),
+        (lambda world: Coverage(hidden_sources=0.1, hiding=Hiding("whole", 0.5)), "beside hiding whole"),
+        (lambda world: Coverage(hiding=Hiding("partial", 0.5, ("xx",))), "hiding_languages.*'xx'"),
+        (lambda world: Coverage(hiding=Hiding("partial", 0.5, ("en",))), "hiding_languages.*'en'"),
+        (
+            lambda world: world.training_texts(
+                0, Coverage((("translate", "de"),), Hiding("partial", 0.5, (), ("unicorn",))), 0
+            ),
+            "hidden_things.*'unicorn'",
+        ),
     ],
 )
 def test_bad_values_are_named_with_the_valid_ones(world, call, named):

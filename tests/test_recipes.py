@@ -192,7 +192,13 @@ def _start(values: dict, path: Path) -> subprocess.Popen:
     "workers", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
 )
 def test_a_killed_run_goes_on_to_the_very_same_weights(workers, tmp_path):
-    shape = {"max_steps": 12, "save_steps": 2, "dataloader_num_workers": workers, "grounding": 0.3}
+    shape = {
+        "max_steps": 12,
+        "save_steps": 2,
+        "dataloader_num_workers": workers,
+        "hiding": "independent",
+        "grounding": 0.3,
+    }
     whole = fine_tune(_values(tmp_path / "whole", **shape))
     values = _values(tmp_path / "killed", **shape)
     process = _start(values, tmp_path / "values.yaml")
@@ -237,6 +243,17 @@ BAD = {
     "method": (["method=lorra"], "method must be one of lora, qlora, full, paper, not 'lorra'"),
     "parts": (["lora_parts=vision"], "lora_parts must be one of"),
     "share": (["grounding=1.5"], "grounding must be a share from 0 to 1, not 1.5"),
+    "grounding without hiding": (["grounding=0.4"], "grounding is 0.4 but hiding is none"),
+    "hiding without grounding": (["hiding=partial"], "hiding is partial but grounding is 0"),
+    "unknown hiding": (["hiding=some", "grounding=0.4"], "hiding must be one of none, independent, partial, whole"),
+    "hidden sources beside whole": (
+        ["hiding=whole", "grounding=0.4", "hidden_sources=0.1"],
+        "hidden_sources is 0.1 beside hiding whole",
+    ),
+    "hiding in a language that is not there": (
+        ["hiding=partial", "grounding=0.4", "hiding_languages=[xx]"],
+        "hiding_languages must be among",
+    ),
     "type": (["max_steps=many"], "max_steps must be of type int, not 'many'"),
     "flag for number": (["max_steps=true"], "max_steps must be of type int, not True"),
     "no steps": (["max_steps=-1"], "max_steps must be at least 1"),

@@ -79,9 +79,10 @@ def _data(recipe: RecipeArguments) -> str:
         for source in recipe.train_data
     ]
     if recipe.grounding or recipe.hidden_sources:
+        where = f" into {', '.join(recipe.hiding_languages)}" if recipe.hiding_languages else ""
         lines.append(
-            f"- grounded: {recipe.grounding:.0%} of the content words of a translation's source are hidden, "
-            f"{recipe.hidden_sources:.0%} of the sources whole"
+            f"- hidden words: {recipe.hiding}, {recipe.grounding:.0%} of the content words of the sources of "
+            f"translations{where}, {recipe.hidden_sources:.0%} of the sources whole"
         )
     if recipe.rehearsal:
         lines.append(

@@ -153,7 +153,8 @@ def load_evaluation(
     """Load the evaluation data: all rows in a fixed order, and apart from them a set of contrasts, if there is one."""
     if not recipe.eval_data:
         return None, None
-    quiet = dataclasses.replace(recipe, grounding=0.0, hidden_sources=0.0)
+    nothing = {"hiding": "none", "grounding": 0.0, "hiding_languages": [], "hidden_things": [], "hidden_sources": 0.0}
+    quiet = dataclasses.replace(recipe, **nothing)
     groups = load_groups(recipe.eval_data, quiet, training.seed + 1)
     contrasts = None
     for group in groups.values():

@@ -3,6 +3,8 @@
 import random
 import re
 
+from ..data.hiding import Hiding
+
 
 HIDDEN = "something"
 # Words that carry the grammar and not the picture: hiding them would leave nothing to translate.
@@ -19,36 +21,36 @@ _FUNCTION_WORDS = frozenset(
 _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 
-def hide_words(source: str, probability: float, rng: random.Random) -> str:
-    """Replace content words of an English text, each with a probability, by "something"; neighbours melt into one.
+def hide_words(source: str, hiding: Hiding, language: str, rng: random.Random) -> str:
+    """Replace content words of an English text by "something"; neighbours that are hidden become one.
 
     Args:
         source: the English text.
-        probability: share of the content words to hide, from 0 to 1.
+        hiding: which content words to hide; its `things` are words in lower case.
+        language: ISO 639-1 code of the language that the text is translated into.
         rng: decides; the same state hides the same words.
 
     Example:
 
     ```python
-    >>> hide_words("A man with a bat.", 1.0, random.Random(0))
+    >>> hide_words("A man with a bat.", Hiding("independent", 1.0), "de", random.Random(0))
     'A something with a something.'
     ```
     """
+    words = [match for match in _WORD.finditer(source) if match[0].lower() not in _FUNCTION_WORDS]
+    hidden = hiding.choose([match[0].lower() for match in words], language, rng)
     pieces: list[str] = []
     end = 0
-    for match in _WORD.finditer(source):
-        hide = match[0].lower() not in _FUNCTION_WORDS and rng.random() < probability
+    for match in (match for match, hide in zip(words, hidden, strict=True) if hide):
         between = source[end : match.start()]
-        if hide and pieces and pieces[-1] == HIDDEN and between == " ":
-            end = match.end()
-            continue
-        pieces += [between, HIDDEN if hide else match[0]]
+        if not (pieces and between == " "):
+            pieces += [between, HIDDEN]
         end = match.end()
     return "".join([*pieces, source[end:]])
 
 
-def ground(source: str, grounding: float, hidden_sources: float, rng: random.Random) -> str:
-    """Hide the whole source with probability `hidden_sources`, else each content word with `grounding`."""
+def ground(source: str, hiding: Hiding, hidden_sources: float, language: str, rng: random.Random) -> str:
+    """Hide the whole source with probability `hidden_sources`, else what `hiding` says."""
     if rng.random() < hidden_sources:
         return HIDDEN
-    return hide_words(source, grounding, rng) if grounding else source
+    return hide_words(source, hiding, language, rng)

@@ -13,6 +13,7 @@ import yaml
 from transformers import Seq2SeqTrainingArguments
 
 from ..data.columns import check_choice
+from ..data.hiding import Hiding
 from ..processing_florenz import TASKS
 from .adapters import LORA_PARTS
 
@@ -80,8 +81,11 @@ class RecipeArguments:
     data_folder: str = "data"  # what the folders of the data are relative to
     stand_in: bool = False  # grey pictures where images are missing, for trial runs on text alone
     shares: str | dict[str, float] = "rows"  # a scheme of the paper, rows, or weights by task/language
-    grounding: float = 0.0  # probability that a content word of a translation's source is hidden
-    hidden_sources: float = 0.0  # probability that such a source is hidden whole
+    hiding: str = "none"  # none, independent, partial or whole: what a translation's source leaves to the image
+    grounding: float = 0.0  # probability of hiding: of a content word, for whole of all content words at once
+    hiding_languages: list[str] = field(default_factory=list)  # target languages whose sources hide words; empty: all
+    hidden_things: list[str] = field(default_factory=list)  # the only words, or emoji nouns, to hide; empty: all
+    hidden_sources: float = 0.0  # probability that a source becomes "something"; not beside partial or whole
     new_languages: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: English name, for the prompt
     new_prefixes: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: first words of a caption
     rehearsal: float = 0.0  # share of draws in which the base model's own output in its languages is the target
@@ -99,7 +103,7 @@ class RecipeArguments:
     def __post_init__(self) -> None:
         check_choice("method", self.method, METHODS)
         check_choice("lora_parts", self.lora_parts, LORA_PARTS)
-        for name in ("grounding", "hidden_sources", "rehearsal", "lora_dropout"):
+        for name in ("hidden_sources", "rehearsal", "lora_dropout"):
             share = getattr(self, name)
             if not 0 <= share <= 1 or (name in ("rehearsal", "lora_dropout") and share == 1):
                 raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}")
@@ -113,6 +117,7 @@ class RecipeArguments:
             setattr(self, name, [_source(name, entry) for entry in getattr(self, name)])
         if not self.train_data:
             raise ValueError("train_data is empty: name at least one dataset")
+        self._check_hiding()
         if self.cache_image_features and (
             self.vision_train_mode or self.method == "full" or self.lora_parts == "all-linear"
         ):
@@ -121,6 +126,30 @@ class RecipeArguments:
             )
         if self.merge and self.method not in ("lora", "qlora"):
             raise ValueError(f"merge is for adapters, not for the method {self.method}")
+
+    @property
+    def source_hiding(self) -> Hiding:
+        """Return what the sources of translations hide."""
+        return Hiding(self.hiding, self.grounding, tuple(self.hiding_languages), tuple(self.hidden_things))
+
+    def _check_hiding(self) -> None:
+        if self.hidden_sources and self.source_hiding.mode in ("partial", "whole"):
+            raise ValueError(
+                f"hidden_sources is {self.hidden_sources!r} beside hiding {self.hiding}: use hiding independent "
+                "or leave hidden_sources out"
+            )
+        if not self.hiding_languages:
+            return
+        one_task = {"multi30k_translation": "translate", "commute": "translate"}
+        translated = {
+            language
+            for source in self.train_data
+            # A folder's rows name their own tasks and languages.
+            if source.dataset == "folder" or one_task.get(source.dataset, source.task) == "translate"
+            for language in source.languages
+        }
+        if not any(source.dataset == "folder" for source in self.train_data):
+            self.source_hiding.check_languages(sorted(translated))
 
 
 @dataclass

@@ -15,6 +15,7 @@ from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from ..data.hiding import Hiding
 from ..processing_florenz import FlorenzProcessor
 from .training_data import Groups
 
@@ -32,7 +33,7 @@ class Rehearsal(Dataset):
         entry = self.entries[index]
         row = dict(self.groups[entry["group"]][entry["row"]])
         new = {name: entry[name] for name in ("task", "language", "source", "target")}
-        return {**row, **new, "grounding": 0.0, "hidden_sources": 0.0}
+        return {**row, **new, "hiding": Hiding(), "hidden_sources": 0.0}
 
 
 def rehearse(

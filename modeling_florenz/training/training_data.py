@@ -19,6 +19,7 @@ from ..data.commute import load_commute
 from ..data.docci import load_docci
 from ..data.emoji_scenes import Coverage, EmojiWorld
 from ..data.folder import load_folder
+from ..data.hiding import Hiding
 from ..data.image_paragraphs import load_image_paragraphs
 from ..data.multi30k import ambiguous_coco_ids, load_multi30k_captions, load_multi30k_translation
 from ..processing_florenz import FlorenzProcessor
@@ -35,14 +36,14 @@ Groups = dict[str, Dataset]
 class TableRows(Dataset):
     """Read rows of a table; images are opened on access."""
 
-    def __init__(self, table: Table, grounding: float = 0.0, hidden_sources: float = 0.0) -> None:
-        self.table, self.grounding, self.hidden_sources = table, grounding, hidden_sources
+    def __init__(self, table: Table, hiding: Hiding, hidden_sources: float = 0.0) -> None:
+        self.table, self.hiding, self.hidden_sources = table, hiding, hidden_sources
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**self.table[index], "grounding": self.grounding, "hidden_sources": self.hidden_sources}
+        return {**self.table[index], "hiding": self.hiding, "hidden_sources": self.hidden_sources}
 
 
 class SceneRows(Dataset):
@@ -67,7 +68,7 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
         ValueError: the folder, a file, a row or an image is missing or wrong; see the dataset's loader.
     """
     if source.dataset == "emoji_scenes":
-        coverage = Coverage(((source.task, language),), recipe.grounding, recipe.hidden_sources)
+        coverage = Coverage(((source.task, language),), recipe.source_hiding, recipe.hidden_sources)
         return SceneRows(EmojiWorld(), coverage, seed, source.examples)
     english_only = source.dataset in ("coco_karpathy", "docci", "image_paragraphs")
     if english_only and language != "en":
@@ -87,7 +88,7 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
     table = load(stand_in=recipe.stand_in)
     if source.examples:
         table = table.select(range(min(source.examples, len(table))))
-    return TableRows(table, recipe.grounding, recipe.hidden_sources)
+    return TableRows(table, recipe.source_hiding, recipe.hidden_sources)
 
 
 def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: int) -> Groups:
@@ -112,7 +113,7 @@ def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: in
                 places[_group(task, spoken)].append(index)
             for pair, indices in places.items():
                 part = rows.table.select(indices)
-                groups[pair].append(TableRows(part, rows.grounding, rows.hidden_sources))
+                groups[pair].append(TableRows(part, rows.hiding, rows.hidden_sources))
     if not groups:
         raise ValueError("no training data is left: every part of it is optional and missing")
     return {pair: parts[0] if len(parts) == 1 else ConcatDataset(parts) for pair, parts in groups.items()}
@@ -149,9 +150,9 @@ class TrainingCollator:
             blank = {"image": self._grey, "task": "caption", "language": "en", "source": None, "target": "-"}
             rows = [blank]
         for row in rows:
-            if row["source"] and row.get("draw_seed") and (row.get("grounding") or row.get("hidden_sources")):
+            if row["source"] and row.get("draw_seed") and "hiding" in row:
                 rng = random.Random(f"grounding/{row['draw_seed']}")
-                row["source"] = ground(row["source"], row["grounding"], row["hidden_sources"], rng)
+                row["source"] = ground(row["source"], row["hiding"], row["hidden_sources"], row["language"], rng)
         keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
         cached = self.features.read(keys) if keys else None
         batch = self.processor(
