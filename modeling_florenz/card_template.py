@@ -15,6 +15,8 @@ from huggingface_hub import CardData, DatasetCard, ModelCard
 
 OWNER = "modeling-florenz"
 PAPER = "https://arxiv.org/abs/2503.09443"
+LANGUAGES = ["en", "de", "fr", "es", "ru", "zh"]
+TAGS = ["florenz", "image-captioning", "multimodal-translation", "multilingual", "florence-2", "custom_code"]
 # A shell's `$HOME` is none: fields of templates are lower-case.
 UNFILLED = re.compile(r"\$[a-z_]+|\{\{.*?\}\}|\bTODO\b|More Information Needed|PATH_OR_REPO|\bOWNER/")
 
@@ -70,6 +72,12 @@ def table(rows: list[tuple[str, ...]], head: tuple[str, ...] | None = None) -> s
     """Lay rows out as a Markdown table; without a head, its rows alone."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)] if head else []
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def coverage(unseen: str) -> str:
+    """Give the rows of tasks and languages; `unseen` says how captions in fr, es, ru, zh were learned."""
+    rows = [("caption", "en, de", "yes"), ("caption", "fr, es, ru, zh", unseen)]
+    return table([*rows, ("translate", "de, fr, es, ru, zh", "yes")])
 
 
 def check_card(text: str) -> None:

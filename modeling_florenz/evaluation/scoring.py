@@ -7,12 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..data.emoji_scenes.world import EmojiWorld
-from ..tiny.evaluate import SceneScorer, normalise
 from .benchmarks import BENCHMARKS
 from .metrics.bootstrap import interval
 from .metrics.caption_scores import bleu_from_statistics, bleu_statistics, cider, rouge_l
 from .metrics.language_identification import language_rate
 from .metrics.meteor import meteor
+from .metrics.scenes import SceneScorer, normalise
 from .metrics.segmentation import segment
 from .metrics.translation_scores import sacrebleu_score
 

@@ -7,14 +7,11 @@ from typing import Any, NamedTuple
 import torch
 from huggingface_hub import EvalResult, ModelCardData
 
-from ..card_template import OWNER, PAPER, fill, read_facts, read_results, table
+from ..card_template import LANGUAGES, OWNER, PAPER, TAGS, coverage, fill, read_facts, read_results, table
 from ..checkpoint.freezing import freeze_as_in_paper
 from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
 
-
-LANGUAGES = ["en", "de", "fr", "es", "ru", "zh"]
-TAGS = ["florenz", "image-captioning", "multimodal-translation", "multilingual", "florence-2", "custom_code"]
 
 _M30K, _XM = "Multi30K, mean of test 2016, 2017 and AmbiguousCOCO", "XM3600"
 _COLUMNS = {
@@ -108,12 +105,6 @@ def render_model_card(folder: Path, size: str, fine_tuned: bool) -> str:
         "dtype": facts["dtype"],
     }
     return fill(folder, "model", metadata, values)
-
-
-def coverage(unseen: str) -> str:
-    """Give the rows of tasks and languages; `unseen` says how captions in fr, es, ru, zh were learned."""
-    rows = [("caption", "en, de", "yes"), ("caption", "fr, es, ru, zh", unseen)]
-    return table([*rows, ("translate", "de, fr, es, ru, zh", "yes")])
 
 
 def paper_scores(folder: Path, model: str, fine_tuned: bool) -> list[Score]:

@@ -7,10 +7,9 @@ from typing import Any
 
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from ..card_template import OWNER, fill, read_facts, read_results, table
+from ..card_template import LANGUAGES, OWNER, TAGS, coverage, fill, read_facts, read_results, table
 from ..data.emoji_scenes.parquet import FIELDS
 from ..data.emoji_scenes.parquet import LANGUAGES as DATASET_LANGUAGES
-from ..publishing.size_cards import LANGUAGES, TAGS, coverage
 from ..training.card import render_run_card
 from ..training.recipe import parse_recipe, read_recipe, recipe_path
 from .evaluate import UNSEEN
