@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from modeling_florenz.captioner import Captioner
+from modeling_florenz.inference.captioner import Captioner
 
 
 LONGEST_SIDE = 640  # px of the picture that is shown

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from modeling_florenz.captioner import BUNDLED_MODEL
-from modeling_florenz.data.emoji_scenes import EmojiWorld
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
+from modeling_florenz.inference.captioner import BUNDLED_MODEL
 
 
 SCENES = {

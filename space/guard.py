@@ -15,7 +15,7 @@ from gradio.utils import get_upload_folder
 from limits import MAX_PIXELS, MAX_REQUEST_BYTES
 from PIL import Image, ImageOps
 
-from modeling_florenz.images import open_image
+from modeling_florenz.data.images import open_image
 
 
 # What cameras and browsers save. Left to itself, PIL hands EPS files to Ghostscript, which runs them as programs.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_florenz.captioner import BUNDLED_MODEL, BUNDLED_NAME, Captioner
+from modeling_florenz.inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, Captioner
 
 
 GPU_SECONDS = 60

@@ -8,7 +8,7 @@ from loading import Loaded, on_gpu
 from PIL import Image
 from style import result_image
 
-from modeling_florenz.data.emoji_scenes import PREFIXES, EmojiWorld
+from modeling_florenz.data.emoji_scenes.world import PREFIXES, EmojiWorld
 
 
 COLOURS = ["white", "red", "blue", "green", "yellow", "purple", "brown", "grey"]

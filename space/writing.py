@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from transformers import StoppingCriteria, TextIteratorStreamer
 
-from modeling_florenz.captioner import Captioner
+from modeling_florenz.inference.captioner import Captioner
 
 
 class _Stopped(StoppingCriteria):

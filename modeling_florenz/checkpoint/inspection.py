@@ -8,7 +8,7 @@ import torch
 from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import LANGUAGES
-from ..training.freezing import freeze_as_in_paper
+from .freezing import freeze_as_in_paper
 from .model_folder import licence_of, size_of
 from .research_config import translate_config
 from .sources import read_json
@@ -44,7 +44,7 @@ def inspect_checkpoint(folder: Path) -> Inspection:
     Example:
 
     ```python
-    >>> from modeling_florenz.captioner import BUNDLED_MODEL
+    >>> from modeling_florenz.inference.captioner import BUNDLED_MODEL
 
     >>> inspect_checkpoint(BUNDLED_MODEL).decoder
     'gemma2'

@@ -5,7 +5,7 @@ from pathlib import Path
 
 
 _FOLDER = Path(__file__).parents[1] / "licenses"
-_EMOJI = Path(__file__).parents[1] / "data" / "emoji"
+_EMOJI = Path(__file__).parents[1] / "data" / "emoji_scenes" / "emoji"
 # apache-2.0 is florenz-tiny and what derives from it: its world has sprites and names of others.
 _FILES = {
     "gemma": (_FOLDER / "FLORENCE_LICENSE", [_FOLDER / "GEMMA_NOTICE"]),

@@ -12,9 +12,9 @@ from tqdm import tqdm
 from transformers.utils import logging
 
 from .. import __version__
-from ..captioner import Captioner
 from ..checkpoint.quantization import PRESETS
-from ..images import find_images, open_image
+from ..data.images import find_images, open_image
+from ..inference.captioner import Captioner
 from ..processing_florenz import TASKS
 from .card import add_commands as add_card_command
 from .checkpoints import add_commands as add_checkpoint_commands

@@ -18,9 +18,9 @@ def add_commands(commands: Any) -> None:
 
 
 def _card(arguments: argparse.Namespace) -> int:
-    from ..captioner import BUNDLED_MODEL, BUNDLED_NAME
-    from ..cards.papers import write_papers
-    from ..cards.template import find_cards
+    from ..card_template import find_cards
+    from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME
+    from ..publishing.companion_files import write_papers
 
     folder = arguments.folder or find_cards()
     if arguments.name is not None:
@@ -30,7 +30,7 @@ def _card(arguments: argparse.Namespace) -> int:
             print(path)
         return 0
     try:
-        from ..cards.published import render_all
+        from ..publishing.published import render_all
     except ImportError as error:
         raise ValueError(f"rendering needs {error.name}: pip install 'modeling-florenz[train]'") from error
     stale = []

@@ -17,14 +17,14 @@ def add_commands(commands: Any) -> None:
 
 
 def _dataset(arguments: argparse.Namespace) -> int:
-    from ..cards.papers import write_papers
-    from ..cards.template import find_cards
+    from ..card_template import find_cards
+    from ..publishing.companion_files import write_papers
 
     try:
         import datasets
 
-        from ..cards.emoji import render_dataset_card
-        from ..data.emoji_dataset import write_parquet
+        from ..data.emoji_scenes.parquet import write_parquet
+        from ..tiny.cards import render_dataset_card
     except ImportError as error:
         raise ValueError(f"datasets need {error.name}: pip install 'modeling-florenz[train]'") from error
     datasets.disable_progress_bars()  # one a file of ours is enough

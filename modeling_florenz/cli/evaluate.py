@@ -68,8 +68,8 @@ def add_commands(commands: Any) -> None:
 def _evaluate(arguments: argparse.Namespace) -> int:
     from ..evaluation.benchmarks import parts_of
     from ..evaluation.metrics.clip_score import ClipScorer
-    from ..evaluation.models import SearchProtocol, load_model
     from ..evaluation.run import markdown, run_benchmark
+    from ..inference.baselines import SearchProtocol, load_model
 
     names = _BENCHMARKS.split() if arguments.all else [arguments.benchmark]
     if arguments.all:

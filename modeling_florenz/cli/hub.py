@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from ..publishing import check_folder, describe, listing, push
+    from ..publishing.push import check_folder, describe, listing, push
 
     if not arguments.folder.is_dir():
         raise ValueError(f"{arguments.folder} is no folder: give the one to publish")

@@ -8,9 +8,9 @@ from typing import Any
 
 from datasets import Dataset
 
-from ..images import find_images
 from .columns import Row, build_dataset
 from .files import field, find_image, read_json_lines, read_text
+from .images import find_images
 
 
 _IMAGE, _TEXT, _OPTIONAL = ("image", "file_name"), ("text", "caption"), ("language", "source", "task")

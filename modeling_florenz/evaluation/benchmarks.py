@@ -13,7 +13,7 @@ from ..data.coco_karpathy import load_coco_karpathy
 from ..data.columns import check_choice
 from ..data.commute import load_commute
 from ..data.docci import load_docci
-from ..data.emoji_scenes import LANGUAGES, EmojiWorld
+from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld
 from ..data.image_paragraphs import load_image_paragraphs
 from ..data.multi30k import load_multi30k_captions, load_multi30k_translation
 from ..data.xm3600 import load_xm3600

@@ -11,7 +11,7 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from .models import EvaluatedModel, SearchProtocol
+from ..inference.baselines import EvaluatedModel, SearchProtocol
 
 
 class PredictionFile:

@@ -15,11 +15,11 @@ import torch
 import transformers
 
 from .. import __version__
+from ..inference.baselines import EvaluatedModel, SearchProtocol
 from .benchmarks import BENCHMARKS, aggregate, load_part, parts_of
 from .metrics.clip_score import ClipScorer
 from .metrics.comet import comet
 from .metrics.segmentation import segmentation_name
-from .models import EvaluatedModel, SearchProtocol
 from .predictions import keep_protocol, predict
 from .scoring import Scores, score_part
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import numpy as np
 
-from ..data.emoji_scenes import EmojiWorld
+from ..data.emoji_scenes.world import EmojiWorld
 from .benchmarks import BENCHMARKS
-from .emoji_scenes import SceneScorer, normalise
 from .metrics.bootstrap import interval
 from .metrics.caption_scores import bleu_from_statistics, bleu_statistics, cider, rouge_l
 from .metrics.language_identification import language_rate
 from .metrics.meteor import meteor
+from .metrics.scenes import SceneScorer, normalise
 from .metrics.segmentation import segment
 from .metrics.translation_scores import sacrebleu_score
 

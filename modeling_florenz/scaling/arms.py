@@ -6,7 +6,7 @@ from typing import Any
 
 import yaml
 
-from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..data.hiding import Hiding
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..data.emoji_scenes import LANGUAGES, EmojiWorld, Scene
-from ..evaluation.emoji_scenes import SceneScorer
+from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
+from ..evaluation.metrics.scenes import SceneScorer
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from .arms import hidden_half

@@ -10,7 +10,7 @@ from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer
 
-from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..processing_florenz import FlorenzProcessor
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .generation import generate

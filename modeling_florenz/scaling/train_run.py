@@ -8,12 +8,12 @@ import torch
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..captioner import BUNDLED_MODEL
-from ..data.emoji_scenes import EmojiWorld
+from ..data.emoji_scenes.world import EmojiWorld
+from ..inference.captioner import BUNDLED_MODEL
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
-from ..training.florenz_tiny import build_model
-from ..training.tower import IMAGE_SIZE
+from ..tiny.tower import IMAGE_SIZE
+from ..tiny.train import build_model
 from ..training.tower_features import tower_features
 from .arms import Arm, Experiment
 from .scene_batches import FeatureCollator, SceneTexts, SceneTrainer

@@ -11,12 +11,12 @@ from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 from transformers import PreTrainedModel
 
-from ..captioner import BUNDLED_NAME
-from ..cards.run import render_run_card
 from ..checkpoint.licences import write_licences
 from ..checkpoint.model_folder import licence_of
+from ..inference.captioner import BUNDLED_NAME
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from .card import render_run_card
 from .recipe import RecipeArguments
 from .trainer import FlorenzTrainer
 

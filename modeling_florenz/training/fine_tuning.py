@@ -19,16 +19,16 @@ from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
 from .. import __version__
-from ..captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
+from ..checkpoint.freezing import freeze_as_in_paper
 from ..checkpoint.quantization import quantization_config
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
+from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .adapters import add_adapter, lora_config
 from .export import export_run
 from .feature_cache import FeatureCache
-from .freezing import freeze_as_in_paper
 from .mixture import Mixture, target_shares
 from .recipe import FlorenzTrainingArguments, RecipeArguments, parse_recipe
 from .rehearsal import rehearse

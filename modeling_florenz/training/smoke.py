@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ..captioner import BUNDLED_MODEL, BUNDLED_NAME
 from ..configuration_florenz import FlorenzConfig
-from ..data.emoji_scenes import EmojiWorld
+from ..data.emoji_scenes.world import EmojiWorld
+from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .mixture import PAPER_SHARES

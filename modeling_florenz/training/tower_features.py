@@ -11,7 +11,7 @@ from numpy.lib.format import open_memmap
 from torch import nn
 from tqdm import tqdm
 
-from ..data.emoji_scenes import EmojiWorld
+from ..data.emoji_scenes.world import EmojiWorld
 from ..processing_florenz import florenz_image_processor
 
 

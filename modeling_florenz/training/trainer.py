@@ -12,7 +12,7 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Seq2SeqTrainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
-from ..evaluation.contrastive import perplexities
+from ..inference.scoring import perplexities
 from .training_data import TableRows
 
 

@@ -17,7 +17,7 @@ from torch.utils.data import ConcatDataset, Dataset
 from ..data.coco_karpathy import load_coco_karpathy
 from ..data.commute import load_commute
 from ..data.docci import load_docci
-from ..data.emoji_scenes import Coverage, EmojiWorld
+from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..data.folder import load_folder
 from ..data.hiding import Hiding
 from ..data.image_paragraphs import load_image_paragraphs

@@ -1,1 +1,0 @@
-"""Cards: templates, facts and result files of `hub_cards` rendered."""

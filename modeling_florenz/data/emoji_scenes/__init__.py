@@ -1,0 +1,1 @@
+"""Emoji scenes: a small world of images and texts, its sprites, and the script that writes it as a dataset."""

@@ -1,0 +1,353 @@
+"""Emoji scenes: a small world of images with captions and translations, drawn and worded on demand.
+
+A scene is one to three things before a plain background. Its texts only list names, so that no language needs
+inflection. All is a function of split, index and seed: nothing is stored, and every process sees the same examples.
+"""
+
+import hashlib
+import json
+import random
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..hiding import Hiding
+
+
+LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
+TASKS = ("caption", "detailed_caption", "translate")
+PREFIXES = {
+    "en": "A picture of",
+    "de": "Ein Bild:",
+    "fr": "Une image :",
+    "es": "Una imagen:",
+    "ru": "Картинка:",
+    "zh": "图片：",
+    "it": "Un'immagine:",
+}
+PAPER_COVERAGE = (
+    *((task, language) for language in ("en", "de") for task in ("caption", "detailed_caption")),
+    *(("translate", language) for language in ("de", "fr", "es", "ru", "zh")),
+)
+
+_CONJUNCTIONS = {"en": "and", "de": "und", "fr": "et", "es": "y", "ru": "и", "it": "e"}
+_PLACES = {  # background, left, middle, right
+    "en": ("Background", "Left", "Middle", "Right"),
+    "de": ("Hintergrund", "Links", "Mitte", "Rechts"),
+    "fr": ("Fond", "À gauche", "Au centre", "À droite"),
+    "es": ("Fondo", "Izquierda", "Centro", "Derecha"),
+    "ru": ("Фон", "Слева", "В центре", "Справа"),
+    "zh": ("背景", "左", "中", "右"),
+    "it": ("Sfondo", "Sinistra", "Centro", "Destra"),
+}
+_POSITIONS = {1: (2,), 2: (1, 3), 3: (1, 2, 3)}  # number of nouns -> indices into _PLACES
+_COLOURS = {  # in the order of _RGB
+    "en": ("red", "blue", "green", "yellow", "purple", "brown", "grey", "white"),
+    "de": ("rot", "blau", "grün", "gelb", "lila", "braun", "grau", "weiß"),
+    "fr": ("rouge", "bleu", "vert", "jaune", "violet", "marron", "gris", "blanc"),
+    "es": ("rojo", "azul", "verde", "amarillo", "morado", "marrón", "gris", "blanco"),
+    "ru": ("красный", "синий", "зеленый", "желтый", "фиолетовый", "коричневый", "серый", "белый"),
+    "zh": ("红色", "蓝色", "绿色", "黄色", "紫色", "棕色", "灰色", "白色"),
+    "it": ("rosso", "blu", "verde", "giallo", "viola", "marrone", "grigio", "bianco"),
+}
+_RGB = tuple(map(bytes.fromhex, ("cd3c37", "3c69cd", "4ba04b", "eed046", "9150b4", "78502d", "8c8c8c", "f0f0f0")))
+_DATA = Path(__file__).parent / "emoji"
+_COLUMNS = 24  # sprites in a row of the atlas
+_HELD_OUT = 0.08  # share of the pairs of nouns that never meet in a training scene
+
+
+def _check(what: str, value: object, valid: Sequence[object]) -> None:
+    if value not in valid:
+        raise ValueError(f"{what} must be one of {', '.join(map(str, valid))}, not {value!r}.")
+
+
+def _check_pair(task: str, language: str) -> None:
+    _check("task", task, TASKS)
+    _check("language", language, [known for known in PREFIXES if task != "translate" or known != "en"])
+
+
+@dataclass(frozen=True)
+class Noun:
+    """Describe a thing that scenes can show; `broader` is an English word for its kind, if it has one."""
+
+    emoji: str
+    key: str
+    category: str
+    broader: str | None
+    core: bool
+    names: dict[str, str]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Describe an image: nouns by index, left to right; the seed fixes shades, sizes and places."""
+
+    nouns: tuple[int, ...]
+    background: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        _check("number of nouns", len(self.nouns), tuple(_POSITIONS))
+        _check("background", self.background, _COLOURS["en"])
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """Choose the (task, language) pairs that training sees, and how much of a source only the image tells.
+
+    `hiding` hides nouns of the sources, `hidden_sources` the whole sentence with that probability.
+    """
+
+    pairs: tuple[tuple[str, str], ...] = PAPER_COVERAGE
+    hiding: Hiding = Hiding()
+    hidden_sources: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not self.pairs:
+            raise ValueError(f"pairs must hold at least one (task, language) pair, not {self.pairs!r}.")
+        for task, language in self.pairs:
+            _check_pair(task, language)
+        self.hiding.check_languages([language for language in PREFIXES if language != "en"])
+        if not 0.0 <= self.hidden_sources <= 1.0:
+            raise ValueError(f"hidden_sources must be a share from 0 to 1, not {self.hidden_sources!r}.")
+        if self.hidden_sources and self.hiding.mode in ("partial", "whole"):
+            raise ValueError(
+                f"hidden_sources is {self.hidden_sources!r} beside hiding {self.hiding.mode}: use hiding "
+                "independent or leave hidden_sources out"
+            )
+
+    def draw(self, rng: random.Random) -> tuple[str, str]:
+        """Draw a pair: each language has an equal share as a language to caption in and as one to translate into."""
+        groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
+        for task, language in self.pairs:
+            groups.setdefault((task == "translate", language), []).append((task, language))
+        return rng.choice(rng.choice(list(groups.values())))
+
+
+class EmojiWorld:
+    """Draw and word scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
+
+    def __init__(self, vocabulary: str = "core", image_size: int = 96) -> None:
+        _check("vocabulary", vocabulary, ("core", "all"))
+        if image_size < 16:
+            raise ValueError(f"image_size must be at least 16 pixels, not {image_size!r}.")
+        nouns = [Noun(**noun) for noun in json.loads((_DATA / "nouns.json").read_text(encoding="utf-8"))]
+        # Core nouns come first in the data, so that an index means the same in both vocabularies.
+        self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
+        self.image_size = image_size
+        self._keys = frozenset(noun.key for noun in self.nouns)
+        self._atlas = Image.open(_DATA / "atlas.webp").convert("RGBA")
+        self._sprites: dict[tuple[int, int], Image.Image] = {}
+        grid = np.linspace(-1.0, 1.0, image_size, dtype=np.float32)
+        # Cosine waves: a random sum of them is a gradient with soft noise.
+        self._waves = np.cos(np.pi / 2 * (grid[:, None] + 1) * np.arange(6, dtype=np.float32))
+
+    def scene(self, split: str, index: int, seed: int = 0, objects: tuple[int, ...] = (1, 2, 3)) -> Scene:
+        """Return a scene of a split, train or test.
+
+        A fixed share of the pairs of nouns is held out: a training scene shows none of them, a test scene at least
+        one. So test scenes have two or three nouns, whatever else `objects` allows.
+        """
+        _check("split", split, ("train", "test"))
+        for number in objects:
+            _check("objects", number, tuple(_POSITIONS))
+        numbers = [number for number in objects if split == "train" or number > 1]
+        if not numbers:
+            raise ValueError(f"objects must allow {'2 or 3' if split == 'test' else '1, 2 or 3'}, not {objects!r}.")
+        rng = random.Random(f"{split}/{index}/{seed}")  # a string seeds by its SHA-512, the same in every process
+        number = rng.choice(numbers)
+        nouns: tuple[int, ...] = ()
+        while not nouns or self._shows_held_out(nouns) != (split == "test"):
+            nouns = tuple(rng.sample(range(len(self.nouns)), number))
+        return Scene(nouns, rng.choice(_COLOURS["en"]), rng.getrandbits(32))
+
+    def from_emoji(self, emoji: list[str], background: str = "white", seed: int = 0) -> Scene:
+        """Return the scene that shows one to three emoji, left to right."""
+        known = {noun.emoji.replace("\ufe0f", ""): index for index, noun in enumerate(self.nouns)}
+        for symbol in emoji:
+            _check("emoji", symbol.replace("\ufe0f", ""), tuple(known))
+        return Scene(tuple(known[symbol.replace("\ufe0f", "")] for symbol in emoji), background, seed)
+
+    def layout(self, scene: Scene) -> list[tuple[int, int, int]]:
+        """Place the things of a scene: left, top and side of each, in pixels."""
+        rng = random.Random(f"layout/{scene.seed}")
+        smallest, largest = (0.29, 0.37) if len(scene.nouns) == 3 else (0.36, 0.5)
+        shares = [rng.uniform(smallest, largest) for _ in scene.nouns]
+        sizes = [int(self.image_size * share / max(1.0, sum(shares))) for share in shares]
+        gaps = [rng.uniform(0.5, 1.5) for _ in range(len(sizes) + 1)]
+        unit = (self.image_size - sum(sizes)) / sum(gaps)
+        return [
+            (
+                int(sum(sizes[:position]) + unit * sum(gaps[: position + 1])),
+                rng.randint(0, self.image_size - size),
+                size,
+            )
+            for position, size in enumerate(sizes)
+        ]
+
+    def render(self, scene: Scene) -> Image.Image:
+        """Draw a scene as an RGB image."""
+        rng = random.Random(f"render/{scene.seed}")
+        waves = [[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)]
+        shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
+        colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
+        image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
+        for noun, (left, top, size) in zip(scene.nouns, self.layout(scene), strict=True):
+            sprite = self._sprite(noun, size)
+            image.paste(sprite, (left, top), sprite)
+        return image
+
+    def caption(self, scene: Scene, language: str) -> str:
+        """Name the things of a scene in a language."""
+        return _caption(self._names(scene, language), language)
+
+    def detailed_caption(self, scene: Scene, language: str) -> str:
+        """Name the background and, place by place, the things of a scene in a language."""
+        return _detailed_caption(scene.background, self._names(scene, language), language)
+
+    def source(self, scene: Scene, style: str, hidden: Sequence[bool] = (), rng: random.Random | None = None) -> str:
+        """Word a scene in English; `hidden` says, noun by noun, which only the image tells.
+
+        A hidden noun is told by its broader word or, as often, by "something"; `rng` decides.
+        """
+        _check("style", style, TASKS[:2])
+        words = self._names(scene, "en")
+        rng = rng or random.Random(self.key(scene))
+        for position, hide in enumerate(hidden):
+            if hide:
+                words[position] = rng.choice((self.nouns[scene.nouns[position]].broader or "something", "something"))
+        return _caption(words, "en") if style == "caption" else _detailed_caption(scene.background, words, "en")
+
+    def example(
+        self, scene: Scene, task: str, language: str, rng: random.Random, hiding: Hiding | None = None
+    ) -> dict[str, Any]:
+        """Return a scene as an example of a task; a translation has a source, in a style drawn from `rng`."""
+        return {**self.texts(scene, task, language, rng, hiding), "image": self.render(scene)}
+
+    def texts(
+        self, scene: Scene, task: str, language: str, rng: random.Random, hiding: Hiding | None = None
+    ) -> dict[str, Any]:
+        """Return an example without its image; `hidden` counts the nouns that the source does not name.
+
+        Raises:
+            ValueError: task and language do not go together, or `hiding` names an unknown thing.
+        """
+        _check_pair(task, language)
+        hiding = hiding or Hiding()
+        if unknown := set(hiding.things) - self._keys:
+            raise ValueError(f"hidden_things must be keys of the world's nouns, not {min(unknown)!r}")
+        translate = task == "translate"
+        style = rng.choice(TASKS[:2]) if translate else task
+        hidden = hiding.choose([self.nouns[noun].key for noun in scene.nouns], language, rng) if translate else []
+        target = self.caption(scene, language) if style == "caption" else self.detailed_caption(scene, language)
+        return {
+            "task": task,
+            "language": language,
+            "source": self.source(scene, style, hidden, rng) if translate else None,
+            "target": target,
+            "references": [target],
+            "key": self.key(scene),
+            "hidden": sum(hidden),
+        }
+
+    def training_example(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
+        """Return the training example of an index: a training scene with a pair drawn from the coverage."""
+        row = self.training_texts(index, coverage, seed)
+        return {**row, "image": self.render(row.pop("scene"))}
+
+    def training_texts(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
+        """Return the training example of an index with its `scene` in place of the image.
+
+        What is hidden is drawn last, so that two coverages which differ in hiding alone show the same scenes, tasks,
+        languages and styles in the same order.
+        """
+        rng = random.Random(f"example/{index}/{seed}")
+        task, language = coverage.draw(rng)
+        scene = self.scene("train", index, seed)
+        row = self.texts(scene, task, language, rng, coverage.hiding)
+        if task == "translate" and rng.random() < coverage.hidden_sources:
+            row |= {"source": "something", "hidden": len(scene.nouns)}
+        return row | {"scene": scene}
+
+    def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
+        """Return `count` pairs of test items whose shared English source only the image decides.
+
+        The two scenes of a pair differ in one noun, which the source tells by its broader word. What is `correct` for
+        one is `incorrect` for the next: a scorer blind to the image gets half of them.
+        """
+        _check_pair("translate", language)
+        items: list[dict[str, Any]] = []
+        index = 0
+        while len(items) < 2 * count:
+            rng = random.Random(f"ambiguous/{index}/{seed}")
+            scene, index = self.scene("test", index, seed), index + 1
+            if not (twins := self._twins(scene)):
+                continue
+            position, twin = rng.choice(twins)
+            words = self._names(scene, "en")
+            words[position] = str(self.nouns[scene.nouns[position]].broader)
+            for shown, other in ((scene, twin), (twin, scene)):
+                item = {"image": self.render(shown), "source": _caption(words, "en"), "language": language}
+                texts = {"correct": self.caption(shown, language), "incorrect": self.caption(other, language)}
+                items.append(item | texts | {"key": self.key(shown)})
+        return items
+
+    def _twins(self, scene: Scene) -> list[tuple[int, Scene]]:
+        """List the test scenes that differ from a scene in one noun of the same broader word, with its position."""
+        twins = []
+        for position, noun in enumerate(scene.nouns):
+            for other, candidate in enumerate(self.nouns):
+                related = candidate.broader is not None and candidate.broader == self.nouns[noun].broader
+                nouns = (*scene.nouns[:position], other, *scene.nouns[position + 1 :])
+                if related and other not in scene.nouns and self._shows_held_out(nouns):
+                    twins.append((position, Scene(nouns, scene.background, scene.seed)))
+        return twins
+
+    def _shows_held_out(self, nouns: Sequence[int]) -> bool:
+        return any(_held_out(*sorted((self.nouns[a].key, self.nouns[b].key))) for a, b in combinations(nouns, 2))
+
+    def _names(self, scene: Scene, language: str) -> list[str]:
+        _check("language", language, tuple(PREFIXES))
+        return [self.nouns[noun].names[language] for noun in scene.nouns]
+
+    def key(self, scene: Scene) -> str:
+        """Name a scene: what it shows, its background and its seed."""
+        return f"{'+'.join(self.nouns[noun].key for noun in scene.nouns)}/{scene.background}/{scene.seed}"
+
+    def _sprite(self, noun: int, size: int) -> Image.Image:
+        if (noun, size) not in self._sprites:
+            cell = self._atlas.width // _COLUMNS
+            left, top = noun % _COLUMNS * cell, noun // _COLUMNS * cell
+            sprite = self._atlas.crop((left, top, left + cell, top + cell))
+            self._sprites[noun, size] = sprite.resize((size, size), Image.Resampling.BICUBIC)
+        return self._sprites[noun, size]
+
+
+@cache
+def _held_out(first: str, second: str) -> bool:
+    # A hash decides, so that a pair's side depends neither on the vocabulary nor on the process.
+    return int.from_bytes(hashlib.sha256(f"{first}+{second}".encode()).digest()[:4], "big") < _HELD_OUT * 2**32
+
+
+def _caption(words: list[str], language: str) -> str:
+    last = words[-1]
+    if language == "zh":
+        return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(words[:-1]), last)))}。"
+    # Spanish "y" is "e" before the sound i, with which "hia" and "hie" do not start.
+    conjunction = "e" if language == "es" and re.match("[ií]|h[ií](?![ae])", last) else _CONJUNCTIONS[language]
+    return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(words[:-1]), last)))}."
+
+
+def _detailed_caption(background: str, words: list[str], language: str) -> str:
+    colour = _COLOURS[language][_COLOURS["en"].index(background)]
+    places = [_PLACES[language][place] for place in (0, *_POSITIONS[len(words)])]
+    colon, stop = {"zh": ("：", "。"), "fr": (" : ", ". ")}.get(language, (": ", ". "))
+    parts = zip(places, (colour, *words), strict=True)
+    return "".join(f"{place}{colon}{word}{stop}" for place, word in parts).rstrip()

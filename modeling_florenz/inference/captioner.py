@@ -1,0 +1,279 @@
+"""Caption, translate and score with a model that is loaded once."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from transformers import PreTrainedConfig, TextIteratorStreamer
+
+from ..checkpoint.quantization import quantization_config
+from ..checkpoint.sources import read_json, resolve_source
+from ..configuration_florenz import FlorenzConfig
+from ..data.images import open_image
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import LANGUAGES, FlorenzProcessor
+from .scoring import mean_log_probabilities
+
+
+BUNDLED_MODEL = Path(__file__).parents[1] / "florenz_tiny"
+BUNDLED_NAME = "florenz-tiny"  # what recipes and adapters call it
+
+ImageSource = str | Path | Image.Image
+
+
+@dataclass(frozen=True)
+class Score:
+    """Tell how likely the model finds a text: nats a token, and their perplexity."""
+
+    text: str
+    mean_log_probability: float
+    perplexity: float
+
+
+def check_model(model: str, revision: str | None) -> None:
+    """Refuse what is no Florenz folder before transformers answers with a page of text."""
+    try:
+        config, _ = PreTrainedConfig.get_config_dict(model, revision=revision)
+        if not config:
+            raise ValueError("no config.json")
+    except (OSError, ValueError) as error:
+        if Path(model).exists():
+            raise ValueError(f"{model} holds no readable config.json: give the folder of a Florenz model") from error
+        raise ValueError(
+            f"the model {model!r} is no folder here and could not be read from the Hub: check the name, the revision "
+            f"({revision or 'main'}) and the network"
+        ) from error
+    kind = config.get("model_type")
+    if kind == "florence2" and "text_config" in config:
+        raise ValueError(
+            f"{model} is a checkpoint of the research code: convert it first, with florenz convert {model} NEW_FOLDER"
+        )
+    if kind != "florenz":
+        raise ValueError(f"{model} is a {kind!r} model: give a Florenz model")
+
+
+def base_of_adapter(folder: Path) -> tuple[str, str | None]:
+    """Read which model an adapter belongs to, and at which commit.
+
+    Raises:
+        ValueError: the folder holds no adapter, or one whose weights are pickled.
+    """
+    settings = read_json(folder / "adapter_config.json")
+    base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None
+    if not isinstance(base, str) or not base:
+        raise ValueError(f"{folder}/adapter_config.json names no base model: give one beside the adapter")
+    if not (folder / "adapter_model.safetensors").is_file():
+        raise ValueError(f"{folder} holds no adapter_model.safetensors: pickled adapters are not opened")
+    return base, settings.get("revision")
+
+
+class Captioner:
+    """Load a Florenz model once; caption many images, translate beside them, score texts, stream.
+
+    Args:
+        model: folder or Hub repository; the bundled `florenz-tiny`, which knows emoji scenes, if left out.
+        revision: branch, tag or commit of the repository.
+        device: where to run; a GPU if there is one.
+        quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
+        adapter: folder or Hub repository of a LoRA adapter; it brings its processor, and its base if `model` is
+            left out.
+
+    Raises:
+        ValueError: the model or adapter is missing, unreadable or of another kind.
+
+    Example:
+
+    ```python
+    >>> from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+
+    >>> captioner = Captioner()
+    >>> captioner.caption([BUNDLED_MODEL / "sample.png"], language="de")
+    ['Ein Bild: Hund, Fahrrad und Palme.']
+    ```
+    """
+
+    def __init__(
+        self,
+        model: str | Path | None = None,
+        revision: str | None = None,
+        device: str | None = None,
+        quantize: str | None = None,
+        adapter: str | Path | None = None,
+    ) -> None:
+        adapter_folder = None if adapter is None else resolve_source(adapter)
+        if adapter_folder is not None and model is None:
+            model, revision = base_of_adapter(adapter_folder)
+        name = str(BUNDLED_MODEL if model is None or str(model) == BUNDLED_NAME else model)
+        check_model(name, revision)
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        # Half precision is slow and coarse on a CPU.
+        dtype = torch.float32 if self.device.type == "cpu" else "auto"
+        settings: dict[str, Any] = {"dtype": dtype}
+        if quantize is not None:
+            shape = FlorenzConfig.from_pretrained(name, revision=revision)
+            config = quantization_config(quantize, torch.bfloat16, shape)
+            settings = {"dtype": torch.bfloat16, "quantization_config": config, "device_map": {"": str(self.device)}}
+        try:
+            if adapter_folder is None:
+                self.processor = FlorenzProcessor.from_pretrained(name, revision=revision)
+            else:
+                self.processor = FlorenzProcessor.from_pretrained(adapter_folder)
+            self.model = FlorenzForConditionalGeneration.from_pretrained(name, revision=revision, **settings)
+            if adapter_folder is not None:
+                self.model.load_adapter(adapter_folder)
+        except Exception as error:  # broken files raise many kinds, from tokenizers, safetensors and transformers
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise ValueError(f"the model {name} could not be loaded: {reason}") from error
+        if quantize is None:
+            self.model.to(self.device)
+        self.model.eval()
+
+    @property
+    def languages(self) -> list[str]:
+        """List the languages the model can be asked for, as ISO 639-1 codes, the paper's six in its order first."""
+        known = list(LANGUAGES)
+        return sorted(self.processor.languages, key=lambda code: known.index(code) if code in known else len(known))
+
+    def caption(
+        self,
+        images: Sequence[ImageSource],
+        language: str = "en",
+        task: str = "caption",
+        prefix: bool | str = False,
+        num_beams: int = 4,
+        batch_size: int = 8,
+    ) -> list[str]:
+        """Write one caption an image.
+
+        Args:
+            images: paths or PIL images.
+            language: ISO 639-1 code, one of `languages`.
+            task: `caption`, `detailed_caption` or `more_detailed_caption`.
+            prefix: start the output with the caption prefix of the language (`True`) or with given words. The prefix
+                itself is not part of the result (paper: this unlocks languages without captions in training).
+            num_beams: beams of the search, 1 for greedy.
+            batch_size: images at a time.
+        """
+        rows = self.caption_languages(images, [language], task, prefix, num_beams, batch_size)
+        return [row[language] for row in rows]
+
+    def caption_languages(
+        self,
+        images: Sequence[ImageSource],
+        languages: Sequence[str] | None = None,
+        task: str = "caption",
+        prefix: bool | str = False,
+        num_beams: int = 4,
+        batch_size: int = 8,
+    ) -> list[dict[str, str]]:
+        """Write one caption an image and language; each image goes through the vision tower once."""
+        languages = self.languages if languages is None else list(languages)
+        results: list[dict[str, str]] = []
+        for start in range(0, len(images), batch_size):
+            batch = self._open(images[start : start + batch_size])
+            rows: list[dict[str, str]] = [{} for _ in batch]
+            features = None
+            for language in languages:
+                inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
+                if features is None:
+                    with torch.inference_mode():
+                        features = self.model.get_image_features(inputs["pixel_values"]).pooler_output
+                for row, text in zip(rows, self._generate(inputs, num_beams, features), strict=True):
+                    row[language] = text
+            results += rows
+        return results
+
+    def translate(
+        self,
+        images: Sequence[ImageSource] | None,
+        texts: Sequence[str],
+        language: str,
+        num_beams: int = 4,
+        batch_size: int = 8,
+    ) -> list[str]:
+        """Translate English texts, each beside its image, or without images if `images` is None."""
+        results: list[str] = []
+        for start in range(0, len(texts), batch_size):
+            batch = slice(start, start + batch_size)
+            inputs = self.processor(
+                images=None if images is None else self._open(images[batch]),
+                text=list(texts[batch]),
+                task="translate",
+                language=language,
+            )
+            results += self._generate(inputs.to(self.device), num_beams)
+        return results
+
+    @torch.inference_mode()
+    def score(self, image: ImageSource | None, text: str, language: str, candidates: Sequence[str]) -> list[Score]:
+        """Score candidate translations of a text beside its image; the likeliest has the lowest perplexity.
+
+        Example:
+
+        ```python
+        >>> best = min(captioner.score(image, "A picture of ball.", "de", ["Ein Bild: Fußball."]),
+        ...            key=lambda score: score.perplexity)  # doctest: +SKIP
+        ```
+        """
+        if not candidates:
+            raise ValueError("there is no candidate to score: give at least one")
+        for candidate in candidates:
+            if not candidate.strip():
+                raise ValueError("a candidate is empty: give texts to score")
+        inputs = self.processor(
+            images=None if image is None else self._open([image])[0],
+            text=text,
+            task="translate",
+            language=language,
+            target=list(candidates),
+        ).to(self.device)
+        values = mean_log_probabilities(self.model(**inputs).logits, inputs["labels"])
+        return [
+            Score(candidate, value.item(), (-value).exp().item())
+            for candidate, value in zip(candidates, values, strict=True)
+        ]
+
+    def stream(
+        self, image: ImageSource, language: str = "en", task: str = "caption", text: str | None = None
+    ) -> Iterator[str]:
+        """Yield a caption, or the translation of `text`, piece by piece as it is written (greedy)."""
+        inputs = self.processor(images=self._open([image])[0], task=task, language=language, text=text)
+        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
+        failures: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                self.model.generate(**inputs.to(self.device), streamer=streamer, **self._search(1))
+            except BaseException as error:
+                failures.append(error)
+                streamer.end()
+
+        # A daemon, so that a reader who stops in the middle does not keep the process alive.
+        worker = threading.Thread(target=run, daemon=True)
+        worker.start()
+        yield from streamer
+        worker.join()
+        if failures:
+            raise failures[0]
+
+    def _open(self, images: Sequence[ImageSource]) -> list[Image.Image]:
+        return [open_image(image) if isinstance(image, str | Path) else image for image in images]
+
+    def _search(self, num_beams: int) -> dict[str, Any]:
+        if num_beams < 1:
+            raise ValueError(f"num_beams is {num_beams}: it must be at least 1")
+        return {"num_beams": num_beams, "early_stopping": num_beams > 1, "do_sample": False}
+
+    @torch.inference_mode()
+    def _generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
+        inputs = dict(inputs)
+        if features is not None:
+            # The same images in another language: only the prompt is new.
+            del inputs["pixel_values"]
+            inputs["image_features"] = features
+        ids = self.model.generate(**inputs, **self._search(num_beams))
+        return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))

@@ -1,0 +1,1 @@
+"""`florenz-tiny`: how it is trained, measured and described."""

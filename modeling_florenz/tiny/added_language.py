@@ -1,0 +1,103 @@
+"""Measure what adapters that add a language to `florenz-tiny` know of it, and what they forgot.
+
+python -m modeling_florenz.tiny.added_language it runs/add_language_lora/adapter runs/plain/adapter \\
+    --output hub_cards/results/add-language.json
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+import transformers
+from tqdm import tqdm
+
+from ..data.emoji_scenes.world import LANGUAGES
+from ..inference.captioner import Captioner
+from .evaluate import PROTOCOL, EmojiEvaluation
+
+
+MEASURES = ("exact", "objects", "language")
+
+
+def measure(adapter: Path | None, languages: list[str], scenes: int) -> dict[str, dict[str, dict[str, float]]]:
+    """Score captions in each language, without and with prefix: cells by language, kind and measure."""
+    captioner = Captioner(adapter=adapter)
+    run = EmojiEvaluation(captioner.model, captioner.processor, scenes)
+    return {
+        language: {
+            "caption": run.captions(language, prefix=False),
+            "caption_prefix": run.captions(language, prefix=True),
+        }
+        for language in tqdm(languages, unit="language", disable=None)
+    }
+
+
+def largest_loss(before: dict[str, Any], after: dict[str, Any]) -> float:
+    """Give the most that any measure of any old language lost, in points of a hundred."""
+    return max(
+        100 * (before[language][kind][name] - after[language][kind][name])
+        for language in before
+        for kind in before[language]
+        for name in MEASURES
+    )
+
+
+def compare(language: str, adapters: list[Path], scenes: int) -> dict[str, Any]:
+    """Measure the base model in its languages, and each adapter in these and in the one it adds.
+
+    Returns:
+        cells by name, and a table with one row for the base and one for each adapter.
+    """
+    cells: dict[str, Any] = {"florenz-tiny": measure(None, list(LANGUAGES), scenes)}
+    base = cells["florenz-tiny"]
+
+    def old_mean(found: dict[str, Any]) -> float:
+        return mean(found[code]["caption"]["exact"] for code in LANGUAGES)
+
+    title = f"| model | {language}: exact | objects | language | old languages: exact | largest loss | adapter |"
+    rows = [title, "|---|---|---|---|---|---|---|", f"| florenz-tiny | | | | {old_mean(base):.3f} | | |"]
+    for adapter in adapters:
+        name = adapter.parent.name
+        found = cells[name] = measure(adapter, [*LANGUAGES, language], scenes)
+        new = " | ".join(f"{found[language]['caption'][key]:.3f}" for key in MEASURES)
+        lost = largest_loss(base, {code: found[code] for code in LANGUAGES})
+        size = (adapter / "adapter_model.safetensors").stat().st_size / 1e6
+        rows.append(f"| {name} | {new} | {old_mean(found):.3f} | {lost:.1f} points | {size:.2f} MB |")
+    return {"cells": cells, "table": "\n".join(rows)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("language", help="ISO 639-1 code of the added language")
+    parser.add_argument("adapters", nargs="+", type=Path)
+    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    report = {
+        "label": "measured-here",
+        "protocol": PROTOCOL + "; largest loss: of any measure of any old language, with or without prefix",
+        "command": "python -m modeling_florenz.tiny.added_language " + shlex.join(sys.argv[1:]),
+        "training": {
+            adapter.parent.name: json.loads((adapter / "results.json").read_text(encoding="utf-8"))
+            for adapter in arguments.adapters
+        },
+        "scenes": arguments.scenes,
+        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
+        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        **compare(arguments.language, arguments.adapters, arguments.scenes),
+    }
+    partial = arguments.output.with_suffix(".partial")
+    partial.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    os.replace(partial, arguments.output)
+    print(report["table"])
+
+
+if __name__ == "__main__":
+    main()

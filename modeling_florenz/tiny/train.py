@@ -1,0 +1,235 @@
+"""Train `florenz-tiny`, the bundled checkpoint, from nothing on emoji scenes.
+
+    python -m modeling_florenz.tiny.tower --output-dir runs/tower
+    python -m modeling_florenz.tiny.train --tower runs/tower/tower.safetensors --output-dir runs/grounded \\
+        --hiding independent --grounding 0.4
+    python -m modeling_florenz.tiny.train --tower runs/tower/tower.safetensors --output-dir runs/hidden \\
+        --start runs/grounded/florenz-tiny --hiding independent --grounding 0.4 --hidden-sources 0.2 \\
+        --max-steps 500 --learning-rate 3e-4 --warmup-steps 30 --seed 9
+
+The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model all come from the
+world itself. As in the paper the vision tower is trained beforehand and frozen. The result is a float16 model folder
+under OUTPUT_DIR/florenz-tiny.
+"""
+
+import argparse
+import shutil
+from dataclasses import MISSING, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch.utils.data import Dataset
+from transformers import GenerationConfig, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
+from transformers.trainer_utils import get_last_checkpoint
+
+from ..configuration_florenz import FlorenzConfig
+from ..data.emoji_scenes.world import LANGUAGES, PREFIXES, Coverage, EmojiWorld
+from ..data.hiding import Hiding
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor, florenz_image_processor
+from .tower import IMAGE_SIZE, VISION
+
+
+@dataclass
+class TinyArguments:
+    """Say how `florenz-tiny` is trained; the defaults made the first stage of the bundled checkpoint."""
+
+    output_dir: str
+    tower: str  # safetensors file of a trained vision tower
+    start: str = ""  # florenz-tiny folder to go on from, for the second stage
+    hiding: str = "none"  # none is the paper's plain translation; independent, partial or whole
+    grounding: float = 0.0  # probability of hiding a source word, or all of them
+    hidden_sources: float = 0.0  # probability that a source is hidden whole
+    max_steps: int = 6000
+    batch_size: int = 32
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    seed: int = 0
+    save_steps: int = 250
+    threads: int = 1
+
+
+def build_tokenizer(texts: list[str], special_tokens: list[str], vocab_size: int) -> Tokenizer:
+    """Train a byte-level BPE tokenizer, which can write any text, on the world's sentences."""
+    tokenizer = Tokenizer(models.BPE())
+    # Chinese puts no spaces between words: its "and" must not melt into the names around it.
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex("和"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size, special_tokens=special_tokens, initial_alphabet=alphabet, show_progress=False
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcessor:
+    """Build image processor and both tokenizers from the world: prompts in English, targets in six languages."""
+    # Half the nouns hidden, so that the broader words are common too: one pair of tokenizers serves every recipe.
+    coverage = Coverage(hiding=Hiding("independent", 0.5))
+    examples = [world.training_example(index, coverage, seed=1) for index in range(sentences)]
+    targets = [row["target"] for row in examples]
+
+    def wrap(texts: list[str], names: dict[str, str], vocab_size: int) -> PreTrainedTokenizerFast:
+        tokenizer = build_tokenizer(texts, list(names.values()), vocab_size)
+        return PreTrainedTokenizerFast(tokenizer_object=tokenizer, padding_side="right", **names)
+
+    encoder_names = {"bos_token": "<s>", "pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+    decoder_names = {"pad_token": "<pad>", "eos_token": "<eos>", "bos_token": "<bos>", "unk_token": "<unk>"}
+    decoder = wrap(targets, decoder_names, 3072)
+    prefixes = {language: PREFIXES[language] for language in LANGUAGES}
+    processor = FlorenzProcessor(
+        florenz_image_processor(IMAGE_SIZE), decoder, decoder, prefixes=prefixes, max_prompt_length=80
+    )
+    prompts = [processor.prompt(row["task"], row["language"], row["source"]) for row in examples]
+    processor.encoder_tokenizer = wrap(prompts, encoder_names, 1024)
+    return processor
+
+
+def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
+    """Give the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, each as small as the world allows."""
+    return FlorenzConfig(
+        vision_config=VISION,
+        encoder_config={
+            "vocab_size": len(processor.encoder_tokenizer),
+            "d_model": 160,
+            "encoder_layers": 3,
+            "encoder_attention_heads": 5,
+            "encoder_ffn_dim": 480,
+            "max_position_embeddings": 256,
+            # Without dropout the captions of untaught languages swing from checkpoint to checkpoint.
+            "dropout": 0.1,
+            "attention_dropout": 0.1,
+            "init_std": 0.05,
+            # The decoder half of a BART config is not built; these keep the file from telling of one.
+            "decoder_layers": 0,
+        },
+        text_config={
+            "model_type": "gemma2",
+            "vocab_size": len(processor.tokenizer),
+            "hidden_size": 160,
+            "intermediate_size": 416,
+            "num_hidden_layers": 4,
+            "num_attention_heads": 5,
+            "num_key_value_heads": 5,
+            "head_dim": 32,
+            "query_pre_attn_scalar": 32,
+            "max_position_embeddings": 256,
+            "sliding_window": 64,
+            "attention_dropout": 0.1,
+            "initializer_range": 0.05,
+        },
+    )
+
+
+def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
+    """Build the untrained model with open gates: there is no trained decoder here that they would have to spare."""
+    model = FlorenzForConditionalGeneration(build_config(processor))
+    for layer in model.model.decoder.layers:
+        torch.nn.init.constant_(layer.cross_attn_gate.weight, 1.0)
+    model.generation_config = GenerationConfig.from_dict(
+        {**model.generation_config.to_dict(), "num_beams": 4, "max_new_tokens": 128, "early_stopping": True}
+    )
+    return model
+
+
+class SceneDataset(Dataset):
+    """Give training example `i` of the world: the same one in every run and every worker."""
+
+    def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
+        self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
+
+    def __len__(self) -> int:
+        return self.length
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return self.world.training_example(index, self.coverage, self.seed)
+
+
+@dataclass
+class Collator:
+    """Turn rows of a dataset (`image, task, language, source, target`) into a batch with labels."""
+
+    processor: FlorenzProcessor
+
+    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+        columns = {name: [row[name] for row in rows] for name in ("image", "source", "task", "language", "target")}
+        return self.processor(
+            images=columns["image"],
+            text=columns["source"],
+            task=columns["task"],
+            language=columns["language"],
+            target=columns["target"],
+            return_tensors="pt",
+        )
+
+
+def train(arguments: TinyArguments) -> Path:
+    """Train, or go on training, and write the finished model folder; give its path."""
+    torch.set_num_threads(arguments.threads)
+    set_seed(arguments.seed)
+    world = EmojiWorld(image_size=IMAGE_SIZE)
+    coverage = Coverage(hiding=Hiding(arguments.hiding, arguments.grounding), hidden_sources=arguments.hidden_sources)
+    processor = build_processor(world)
+    model = build_model(processor)
+    model.model.vision_tower.load_state_dict(load_file(arguments.tower))
+    if arguments.start:
+        state = load_file(Path(arguments.start) / "model.safetensors")
+        model.load_state_dict({**state, "lm_head.weight": state["model.decoder.embed_tokens.weight"]})
+    model.model.vision_tower.requires_grad_(False)
+    print(f"{model.num_parameters():,} parameters, {len(world.nouns)} nouns, hiding {arguments.hiding}")
+    trainer = Trainer(
+        model=model,
+        args=TrainingArguments(
+            output_dir=arguments.output_dir,
+            max_steps=arguments.max_steps,
+            per_device_train_batch_size=arguments.batch_size,
+            learning_rate=arguments.learning_rate,
+            lr_scheduler_type="cosine",
+            warmup_steps=arguments.warmup_steps,
+            weight_decay=0.01,
+            adam_beta2=0.98,
+            max_grad_norm=1.0,
+            save_steps=arguments.save_steps,
+            save_total_limit=2,
+            logging_steps=50,
+            seed=arguments.seed,
+            remove_unused_columns=False,
+            report_to=[],
+            use_cpu=not torch.cuda.is_available(),
+        ),
+        data_collator=Collator(processor),
+        train_dataset=SceneDataset(world, coverage, arguments.seed, arguments.max_steps * arguments.batch_size),
+    )
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(arguments.output_dir))
+    return export(model, processor, Path(arguments.output_dir) / "florenz-tiny")
+
+
+def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, folder: Path) -> Path:
+    """Write model and processor as one folder in float16, complete or not at all."""
+    partial = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    model.half().save_pretrained(partial)
+    processor.save_pretrained(partial)
+    shutil.rmtree(folder, ignore_errors=True)
+    return partial.rename(folder)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    for field in fields(TinyArguments):
+        flag = "--" + field.name.replace("_", "-")
+        if field.default is MISSING:
+            parser.add_argument(flag, required=True)
+        else:
+            parser.add_argument(flag, type=field.type, default=field.default)
+    print(train(TinyArguments(**vars(parser.parse_args()))))
+
+
+if __name__ == "__main__":
+    main()

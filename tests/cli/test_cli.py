@@ -1,0 +1,193 @@
+"""The command line on the bundled checkpoint: what it prints, and one sentence for every kind of bad input."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from modeling_florenz.cli import main
+from modeling_florenz.data.emoji_scenes.world import LANGUAGES
+from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+
+
+SAMPLE = BUNDLED_MODEL / "sample.png"
+
+
+@pytest.fixture(scope="module")
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of inputs that cannot work."""
+    folder = tmp_path_factory.mktemp("broken")
+    (folder / "text.png").write_text("no image")
+    (folder / "empty.png").touch()
+    (folder / "cut.png").write_bytes(SAMPLE.read_bytes()[:2000])
+    Image.new("1", (20_000, 20_000)).save(folder / "bomb.png")
+    (folder / "empty_folder").mkdir()
+    (folder / "drawing.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+
+    def model(name: str) -> Path:
+        copy = folder / name
+        shutil.copytree(BUNDLED_MODEL, copy)
+        return copy
+
+    (model("no_weights") / "model.safetensors").unlink()
+    weights = model("cut_weights") / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:5000])
+    (model("no_config") / "config.json").unlink()
+    (model("bad_config") / "config.json").write_text("{")
+    (model("no_tokenizer") / "tokenizer.json").unlink()
+    config = json.loads((BUNDLED_MODEL / "config.json").read_text())
+    (model("other_kind") / "config.json").write_text(json.dumps({"model_type": "bert"}))
+    (model("research") / "config.json").write_text(json.dumps({"model_type": "florence2", "text_config": {}}))
+    config["cross_attention_every_n_layers"] = 0
+    (model("bad_value") / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+TRANSLATE = ("translate", str(SAMPLE), "--language", "de", "--text")
+SCORE = ("score", str(SAMPLE), "--text", "A picture of ball.")
+# arguments, what the sentence must say; {} is the folder of broken inputs
+BAD_INPUTS = [
+    ((), "COMMAND"),
+    (("describe", "a.png"), "describe"),
+    (("caption",), "IMAGE"),
+    (("caption", "{}/missing.png"), "missing.png does not exist"),
+    (("caption", "{}/text.png"), "text.png is not an image"),
+    (("caption", "{}/empty.png"), "empty.png is not an image"),
+    (("caption", "{}/cut.png"), "cut.png could not be read"),
+    (("caption", "{}/bomb.png"), "bomb.png has too many pixels"),
+    (("caption", "{}/drawing.svg"), "drawing.svg is not an image"),
+    (("caption", "{}/empty_folder"), "holds no image"),
+    (("caption", str(SAMPLE), "--language", "xx"), "'xx'"),
+    (("caption", str(SAMPLE), "--language", ""), "language ''"),
+    (("caption", str(SAMPLE), "--task", "poem"), "'poem'"),
+    (("caption", str(SAMPLE), "--task", "translate"), "'translate'"),
+    (("caption", str(SAMPLE), "--beams", "0"), "--beams"),
+    (("caption", str(SAMPLE), "--beams", "four"), "'four'"),
+    (("caption", str(SAMPLE), "--batch-size", "-1"), "--batch-size"),
+    (("caption", str(SAMPLE), "--poem"), "--poem"),
+    (("translate", str(SAMPLE), "--language", "de"), "--text"),
+    ((*TRANSLATE, ""), "needs a text"),
+    ((*TRANSLATE, "   "), "needs a text"),
+    (("translate", str(SAMPLE), "--text", "A dog."), "--language"),
+    (("translate", "{}/empty_folder", "--language", "de", "--text", "A dog."), "is a folder"),
+    (("translate", str(SAMPLE), "--language", "klingon", "--text", "A dog."), "'klingon'"),
+    ((*SCORE, "--language", "de"), "--candidate"),
+    ((*SCORE, "--language", "de", "--candidate", "Ein Ball."), "at least twice"),
+    ((*SCORE, "--language", "de", "--candidate", "Ein Ball.", "--candidate", ""), "empty"),
+    (("caption", str(SAMPLE), "--model", "{}/nothing_here"), "nothing_here"),
+    (("caption", str(SAMPLE), "--model", "{}/no_weights"), "no_weights could not be loaded"),
+    (("caption", str(SAMPLE), "--model", "{}/cut_weights"), "cut_weights could not be loaded"),
+    (("caption", str(SAMPLE), "--model", "{}/no_config"), "no_config holds no readable config.json"),
+    (("caption", str(SAMPLE), "--model", "{}/bad_config"), "bad_config holds no readable config.json"),
+    (("caption", str(SAMPLE), "--model", "{}/no_tokenizer"), "no_tokenizer could not be loaded"),
+    (("caption", str(SAMPLE), "--model", "{}/other_kind"), "'bert'"),
+    (("caption", str(SAMPLE), "--model", "{}/research"), "research code"),
+    (("caption", str(SAMPLE), "--model", "{}/bad_value"), "cross_attention_every_n_layers is 0"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "reason"), BAD_INPUTS, ids=[reason for _, reason in BAD_INPUTS])
+def test_bad_input_gets_one_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], reason: str, broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code = main([argument.replace("{}", str(broken)) for argument in arguments])
+    except SystemExit as exit_:
+        code = exit_.code
+    output = capsys.readouterr()
+    assert code == 2
+    assert output.out == ""
+    assert output.err.count("\n") == 1
+    assert output.err.startswith("florenz")
+    assert reason in output.err
+    assert "Traceback" not in output.err
+
+
+def test_bad_image_among_good_ones_is_reported_and_the_rest_is_done(
+    broken: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["caption", str(SAMPLE), str(broken / "cut.png"), str(SAMPLE), "--json", "--beams", "1"])
+    output = capsys.readouterr()
+    assert code == 1
+    rows = [json.loads(line) for line in output.out.splitlines()]
+    assert [row["image"] for row in rows] == [str(SAMPLE)] * 2
+    assert rows[0]["text"] == rows[1]["text"] != ""
+    assert "cut.png" in output.err
+    assert "1 of 3 images failed" in output.err
+
+
+def test_sample_is_captioned_right_in_six_languages(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["caption", str(SAMPLE), "--language", "all"]) == 0
+    rows = dict(line.split("\t") for line in capsys.readouterr().out.splitlines())
+    assert list(rows) == list(LANGUAGES)
+    assert rows == {
+        "en": "A picture of dog, bicycle and palm tree.",
+        "de": "Ein Bild: Hund, Fahrrad und Palme.",
+        "fr": "Une image : chien, vélo et palmier.",
+        "es": "Una imagen: perro, bicicleta y palmera.",
+        "ru": "Картинка: собака, велосипед и пальма.",
+        "zh": "图片：狗、自行车和棕榈树。",
+    }
+
+
+def test_prefix_is_not_part_of_the_caption(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["caption", str(SAMPLE), "--language", "fr", "--prefix"]) == 0
+    assert capsys.readouterr().out == "fr\tChien, vélo et palmier.\n"
+
+
+def test_image_decides_what_an_ambiguous_word_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["translate", str(SAMPLE), "--language", "de", "--text", "A picture of pet, bike and plant."]) == 0
+    assert "Hund" in capsys.readouterr().out
+    candidates = (
+        "--candidate",
+        "Ein Bild: Katze, Fahrrad und Palme.",
+        "--candidate",
+        "Ein Bild: Hund, Fahrrad und Palme.",
+    )
+    assert (
+        main([*SCORE[:3], "A picture of pet, bicycle and palm tree.", "--language", "de", *candidates, "--json"]) == 0
+    )
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["winner"] for row in rows] == [False, True]
+
+
+@pytest.fixture(scope="module")
+def captioner() -> Captioner:
+    return Captioner()
+
+
+def test_batches_give_what_single_images_give(captioner: Captioner) -> None:
+    images = [SAMPLE, Image.new("RGB", (50, 80), "white"), SAMPLE]
+    together = captioner.caption(images, language="ru", batch_size=2)
+    assert together == [captioner.caption([image], language="ru")[0] for image in images]
+
+
+def test_languages_share_image_features_and_give_the_same_captions(captioner: Captioner) -> None:
+    [row] = captioner.caption_languages([SAMPLE])
+    assert row == {language: captioner.caption([SAMPLE], language)[0] for language in captioner.languages}
+
+
+def test_streamed_pieces_make_the_greedy_caption(captioner: Captioner) -> None:
+    assert "".join(captioner.stream(SAMPLE, "es")) == captioner.caption([SAMPLE], "es", num_beams=1)[0]
+
+
+def test_stream_raises_what_the_model_raised(captioner: Captioner) -> None:
+    with pytest.raises(ValueError, match="'xx'"):
+        list(captioner.stream(SAMPLE, "xx"))
+
+
+def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
+    [score] = captioner.score(SAMPLE, "A dog.", "de", ["Ein Hund."])
+    inputs = captioner.processor(
+        images=Image.open(SAMPLE), text="A dog.", task="translate", language="de", target="Ein Hund."
+    )
+    assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)
+
+
+def test_a_picture_that_pil_hands_to_another_program_is_refused(tmp_path, capsys):
+    path = tmp_path / "picture.eps"
+    path.write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n%%EndComments\nshowpage\n%%EOF\n")
+    assert main(["caption", str(path)]) == 2
+    assert "is not an image that can be read" in capsys.readouterr().err

@@ -1,0 +1,376 @@
+"""Publishing: what is wrong with a folder is found first; a real client pushes to and loads from a Hub on loopback."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from huggingface_hub import ModelCard
+from safetensors.torch import load_file, save_file
+
+from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
+from modeling_florenz.card_template import OWNER, check_card, find_cards
+from modeling_florenz.cli import main
+from modeling_florenz.data.emoji_scenes.parquet import TEST_SEED
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
+from modeling_florenz.inference.captioner import BUNDLED_MODEL
+from modeling_florenz.publishing.companion_files import write_papers
+from modeling_florenz.publishing.push import check_folder, kind_of, listing
+from modeling_florenz.tiny.evaluate import SEED
+from modeling_florenz.training.fine_tuning import fine_tune
+
+
+SERVER = Path(__file__).parents[1] / "support" / "hub_server.py"
+REPO = "owner/florenz-tiny"
+
+
+@pytest.fixture(scope="module")
+def original(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("model") / "florenz-tiny"
+    FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
+    FlorenzProcessor.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
+    write_papers(find_cards(), "florenz-tiny", folder)
+    for path in (folder / "tokenizer_config.json", folder / "encoder_tokenizer" / "tokenizer_config.json"):
+        settings = json.loads(path.read_text())
+        path.write_text(json.dumps({k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}))
+    return folder
+
+
+@pytest.fixture
+def folder(original, tmp_path) -> Path:
+    copy = tmp_path / "florenz-tiny"
+    subprocess.run(["cp", "-r", str(original), str(copy)], check=True)
+    return copy
+
+
+def test_a_saved_model_with_its_card_has_nothing_against_it(folder):
+    assert kind_of(folder) == "model"
+    assert check_folder(folder) == []
+    assert "model.safetensors" in dict(listing(folder))
+
+
+def _edit(path: Path, old: str, new: str) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+
+
+def _lose_a_shard(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model-00001-of-00002.safetensors")
+    names = dict.fromkeys(tensors, "model-00001-of-00002.safetensors")
+    names[next(iter(names))] = "model-00002-of-00002.safetensors"
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+
+
+def _claim_gemma(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    config["text_config"]["hidden_size"] = 2304
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+DEFECTS = {
+    "missing code file": (lambda f: (f / "modeling_florenz.py").unlink(), "code file modeling_florenz.py is missing"),
+    "changed code file": (
+        lambda f: _edit(f / "modeling_florenz.py", "import torch", "import  torch"),
+        "not this package's",
+    ),
+    "stale auto_map": (
+        lambda f: _edit(f / "config.json", "modeling_florenz.FlorenzFor", "modeling_florenz.OldFor"),
+        "which does not exist",
+    ),
+    "pickle": (lambda f: (f / "pytorch_model.bin").write_bytes(b"x"), "may be pickled"),
+    "hidden pickle": (lambda f: (f / "extra.dat").write_bytes(b"\x80\x04abc"), "is pickled whatever its name says"),
+    "token": (lambda f: (f / "notes.txt").write_text("hf_" + "a" * 34), "looks like a secret"),
+    "missing shard": (_lose_a_shard, "lacks the shard model-00002-of-00002"),
+    "broken shard": (lambda f: (f / "model.safetensors").write_bytes(b"123"), "the weights are not complete"),
+    "wrong licence": (_claim_gemma, "derive from Gemma: say gemma"),
+    "no licence": (lambda f: _edit(f / "README.md", "license: apache-2.0\n", ""), "names no licence"),
+    "unfilled field": (
+        lambda f: _edit(f / "README.md", "# florenz-tiny", "# {{ name }}"),
+        "unfilled field {{ name }}",
+    ),
+    "absent tokenizer": (
+        lambda f: (f / "encoder_tokenizer" / "tokenizer.json").unlink(),
+        "encoder_tokenizer/tokenizer.json is missing",
+    ),
+    "broken quick start": (
+        lambda f: _edit(f / "README.md", "from modeling_florenz.inference.captioner import", "from import"),
+        "does not parse",
+    ),
+    "quick start of another version": (
+        lambda f: _edit(f / "README.md", "captioner import Captioner", "captioner import OldCaptioner"),
+        "README.md imports OldCaptioner, which this package does not have",
+    ),
+    "absolute path": (
+        lambda f: (f / "notes.txt").write_text("see /home/someone/model"),
+        "names a place on this machine",
+    ),
+    "stray file": (lambda f: (f / "model.partial").write_text("x"), "does not belong"),
+    "link": (lambda f: (f / "link.json").symlink_to("/etc/hostname"), "is a link out of the folder"),
+    "lost picture": (lambda f: (f / "coverage.png").unlink(), "shows the picture coverage.png, which is not"),
+    "lost licence": (lambda f: (f / "LICENSE").unlink(), "the licence file LICENSE is missing"),
+    "notice without Gemma's terms": (
+        lambda f: _edit(f / "README.md", "license: apache-2.0", "license: gemma"),
+        'NOTICE must say "Gemma is provided under',
+    ),
+    "no card": (lambda f: (f / "README.md").unlink(), "there is no README.md"),
+}
+
+
+@pytest.mark.parametrize("defect", list(DEFECTS))
+def test_a_planted_defect_is_found_by_a_dry_run(defect, folder, capsys):
+    plant, words = DEFECTS[defect]
+    plant(folder)
+    assert main(["push", str(folder), REPO, "--dry-run"]) == 2
+    errors = capsys.readouterr().err.splitlines()
+    assert any(words in line for line in errors), errors
+    assert all(line.startswith("florenz: ") for line in errors)
+
+
+def test_a_folder_of_nothing_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="holds no model, no adapter and no parquet"):
+        kind_of(tmp_path)
+
+
+class Hub:
+    """Run the server in a process of its own, and the client in others."""
+
+    def __init__(self, folder: Path, home: Path, *flags: str) -> None:
+        self.folder, self.home, self.flags = folder, home, flags
+        self.process, self.url = None, ""
+        self.start()
+
+    def start(self) -> None:
+        port = self.url.rpartition(":")[2] or "0"
+        command = [sys.executable, str(SERVER), str(self.folder), "--port", port, *self.flags]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.url = self.process.stdout.readline().strip()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+    def environment(self) -> dict[str, str]:
+        values = {k: v for k, v in os.environ.items() if k not in ("HF_HUB_OFFLINE", "PYTHONPATH")}
+        values |= {"HF_ENDPOINT": self.url, "HF_TOKEN": "hf_test", "HF_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
+        return values | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1"}
+
+    def florenz(self, *arguments: str, timeout: int = 120) -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "modeling_florenz.cli", *arguments]
+        return subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=timeout)
+
+    def python_lines(self, code: str, cwd: Path) -> list[str]:
+        command = [sys.executable, "-c", code]
+        run = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=200, cwd=cwd)
+        assert run.returncode == 0, run.stderr[-2000:]
+        return run.stdout.strip().splitlines()
+
+    def python(self, code: str, cwd: Path) -> str:
+        return next(reversed(self.python_lines(code, cwd)), "")
+
+    def files(self, repo: str, kind: str = "model") -> list[dict]:
+        path = self.folder / "repos" / f"{kind}--{repo.replace('/', '--')}.json"
+        return list(json.loads(path.read_text())["commits"].values()) if path.exists() else []
+
+
+@pytest.fixture
+def hub(tmp_path):
+    server = Hub(tmp_path / "hub", tmp_path / "home")
+    yield server
+    server.stop()
+
+
+# The package must not be found: neither installed nor beside the script.
+_WITHOUT_PACKAGE = """
+import sys
+class Refuse:
+    def find_spec(self, name, *rest):
+        if name.split(".")[0] == "modeling_florenz":
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Refuse())
+import torch
+from transformers import AutoModel, AutoProcessor
+from PIL import Image
+kwargs = dict(trust_remote_code=True, revision=REVISION)
+model = AutoModel.from_pretrained("owner/florenz-tiny", dtype=torch.float32, **kwargs)
+processor = AutoProcessor.from_pretrained("owner/florenz-tiny", **kwargs)
+inputs = processor(images=Image.open(IMAGE), task="caption", language="fr")
+print(processor.decode_generated(model.generate(**inputs, num_beams=1))[0])
+"""
+
+
+def _load(hub: Hub, revision: str | None, cwd: Path) -> str:
+    code = _WITHOUT_PACKAGE.replace("REVISION", repr(revision)).replace(
+        "IMAGE", repr(str(BUNDLED_MODEL / "sample.png"))
+    )
+    return hub.python(code, cwd)
+
+
+def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives_the_next_push(hub, folder, tmp_path):
+    dry = hub.florenz("push", str(folder), REPO, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "model.safetensors" in dry.stdout
+    assert hub.files(REPO) == []
+    run = hub.florenz("push", str(folder), REPO)
+    assert run.returncode == 0, run.stderr
+    commit = re.search(r'revision="([0-9a-f]{40})"', run.stdout)[1]
+    assert len(hub.files(REPO)) == 2  # the empty one and ours
+    french = "Une image : chien, vélo et palmier."
+    assert _load(hub, None, tmp_path) == french
+    sample = str(BUNDLED_MODEL / "sample.png")
+    code = (
+        "from modeling_florenz.inference.captioner import Captioner\n"
+        f"print(Captioner({REPO!r}).caption([{sample!r}], 'fr')[0])"
+    )
+    assert hub.python(code, tmp_path) == french
+
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor * 0 for name, tensor in tensors.items()}, folder / "model.safetensors", {"format": "pt"})
+    assert hub.florenz("push", str(folder), REPO).returncode == 0
+    assert _load(hub, commit, tmp_path) == french
+    assert _load(hub, None, tmp_path) != french
+
+    pulled = hub.florenz("pull", REPO, str(tmp_path / "pulled"), "--revision", commit)
+    assert pulled.returncode == 0, pulled.stderr
+    assert load_file(tmp_path / "pulled" / "model.safetensors").keys() == tensors.keys()
+    assert check_folder(tmp_path / "pulled") == []  # nothing of the client lies in it
+    assert hub.florenz("pull", REPO, str(tmp_path / "pulled")).returncode == 2
+
+
+def test_shards_replace_the_whole_file_in_the_next_push_and_other_files_stay(hub, folder):
+    assert hub.florenz("push", str(folder), REPO).returncode == 0
+    assert "model.safetensors" in hub.files(REPO)[-1]
+    (folder / "coverage.png").rename(folder / "unused.png")
+    _edit(folder / "README.md", "resolve/main/coverage.png", "resolve/main/unused.png")
+    model = FlorenzForConditionalGeneration.from_pretrained(folder)
+    (folder / "model.safetensors").unlink()
+    model.save_pretrained(folder, max_shard_size="8MB")
+    run = hub.florenz("push", str(folder), REPO, "--revision", "main")
+    assert run.returncode == 0, run.stderr
+    after = hub.files(REPO)[-1]
+    assert "model.safetensors" not in after  # it would be read instead of the shards
+    assert "model.safetensors.index.json" in after
+    assert {"coverage.png", "unused.png"} <= set(after)
+
+
+def test_a_pushed_adapter_is_loaded_on_its_base_and_its_card_is_filled(hub, folder, tmp_path):
+    scenes = [{"dataset": "emoji_scenes", "task": "translate", "languages": ["de"], "examples": 20}]
+    values = {"train_data": scenes, "output_dir": str(tmp_path / "run"), "max_steps": 1, "use_cpu": True}
+    values |= {"per_device_train_batch_size": 2, "disable_tqdm": True, "hub_model_id": "owner/adapter", "lora_rank": 2}
+    adapter = fine_tune({**values, "model": str(BUNDLED_MODEL), "base_id": REPO}).folder
+    assert check_folder(adapter) == []
+    assert hub.florenz("push", str(folder), REPO).returncode == 0
+    run = hub.florenz("push", str(adapter), "owner/adapter")
+    assert run.returncode == 0, run.stderr
+    code = (
+        "from modeling_florenz.inference.captioner import Captioner\n"
+        "captioner = Captioner(adapter='owner/adapter')\n"
+        f"print(captioner.caption([{str(BUNDLED_MODEL / 'sample.png')!r}], 'de')[0])"
+    )
+    assert hub.python(code, tmp_path) == "Ein Bild: Hund, Fahrrad und Palme."
+    card = ModelCard.load(adapter / "README.md")
+    check_card(card.content)
+    assert card.data.base_model == REPO
+    assert card.data.base_model_relation == "adapter"
+    shutil.copyfile(BUNDLED_MODEL / "sample.png", tmp_path / "photo.jpg")
+    block = re.search(r"```python\n(.*?)```", card.text, re.DOTALL)[1]
+    assert hub.python(block, tmp_path) == "['Ein Bild: Hund, Fahrrad und Palme.']"
+
+
+def test_the_pushed_emoji_scenes_are_loaded_as_their_card_says(hub, tmp_path):
+    folder = tmp_path / "emoji_scenes"
+    assert main(["dataset", str(folder), "--train", "20", "--test", "10", "--pairs", "3"]) == 0
+    assert main(["dataset", str(folder)]) == 2  # it is there already
+    run = hub.florenz("push", str(folder), f"{OWNER}/emoji_scenes")
+    assert run.returncode == 0, run.stderr
+    assert f'load_dataset("{OWNER}/emoji_scenes", revision=' in run.stdout
+    assert hub.florenz("pull", f"{OWNER}/emoji_scenes", str(tmp_path / "pulled")).returncode == 0
+    assert dict(listing(tmp_path / "pulled")).items() >= dict(listing(folder)).items()
+    block = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    world = EmojiWorld()
+    scene = world.scene("train", 0, 0)
+    print_all = (
+        "\nfirst = scenes['test'][0]\n"
+        "print(len(scenes['train']), len(scenes['test']), len(items), first['caption_it'], "
+        "first['image'].tobytes().hex())"
+    )
+    *_, shown, _, numbers = hub.python_lines(block + print_all, tmp_path)
+    assert world.caption(scene, "en") in shown
+    assert world.caption(scene, "fr") in shown
+    held_out = world.scene("test", 0, TEST_SEED)
+    pixels = world.render(held_out).tobytes().hex()
+    assert numbers == f"20 10 36 {world.caption(held_out, 'it')} {pixels}"
+    assert TEST_SEED == SEED  # so that published results are on these scenes
+
+
+@pytest.mark.parametrize("count", [3, pytest.param(20, marks=pytest.mark.slow)])
+def test_random_faults_lose_nothing_and_no_part_of_a_commit_is_ever_visible(count, folder, tmp_path):
+    whole = {name for name, _ in listing(folder)}
+    pushed = 0
+    for seed in range(count):
+        server = Hub(tmp_path / f"hub{seed}", tmp_path / "home", "--faults", str(seed), "--share", "0.15")
+        run = server.florenz("push", str(folder), REPO, timeout=300)
+        server.stop()
+        for commit in server.files(REPO):
+            assert set(commit) - {".gitattributes"} in (set(), whole)
+        if run.returncode:
+            assert run.returncode == 2
+            assert "Traceback" not in run.stderr
+            assert len(run.stderr.strip().splitlines()[-1]) < 400
+        else:
+            pushed += 1
+            assert whole <= set(server.files(REPO)[-1])
+    assert pushed > count / 3
+
+
+def test_a_server_killed_in_an_upload_is_resumed_after_its_restart(hub, folder):
+    command = [sys.executable, "-m", "modeling_florenz.cli", "push", str(folder), REPO]
+    client = subprocess.Popen(
+        command, env=hub.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    deadline = time.time() + 60
+    while time.time() < deadline and not (hub.folder / "repos").is_dir() or not list((hub.folder / "repos").iterdir()):
+        time.sleep(0.01)
+    hub.stop()
+    assert all(not commit for commit in hub.files(REPO))
+    time.sleep(0.5)
+    hub.start()
+    client.communicate(timeout=200)
+    if client.returncode:
+        assert hub.florenz("push", str(folder), REPO).returncode == 0
+    assert {name for name, _ in listing(folder)} <= set(hub.files(REPO)[-1])
+
+
+@pytest.mark.slow
+def test_three_gigabytes_go_up_and_come_down_in_less_than_one_of_memory(hub, folder, tmp_path):
+    (folder / "model.safetensors").unlink()
+    names = {}
+    for shard in range(3):
+        file = f"model-{shard + 1:05d}-of-00003.safetensors"
+        save_file({f"t{shard}": torch.randint(0, 255, (1_000_000_000,), dtype=torch.uint8)}, folder / file)
+        names[f"t{shard}"] = file
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": names}))
+    peaks = []
+    for arguments in (["push", str(folder), REPO], ["pull", REPO, str(tmp_path / "pulled")]):
+        # VmHWM and not ru_maxrss, which a child takes over from this large process.
+        code = (
+            "import re, sys; from modeling_florenz.cli import main; code = main(sys.argv[1:]);"
+            "print(int(re.search(r'VmHWM:\\s+(\\d+)', open('/proc/self/status').read())[1]) * 1024); sys.exit(code)"
+        )
+        command = [sys.executable, "-c", code, *arguments]
+        run = subprocess.run(command, env=hub.environment(), capture_output=True, text=True, timeout=550)
+        assert run.returncode == 0, run.stderr[-2000:]
+        peaks.append(int(run.stdout.split()[-1]))
+    print("peak memory of push and pull in GB:", [round(peak / 1e9, 2) for peak in peaks])
+    assert max(peaks) < 1e9
+    for file in names.values():
+        assert (tmp_path / "pulled" / file).stat().st_size == (folder / file).stat().st_size

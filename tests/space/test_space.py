@@ -1,0 +1,284 @@
+"""The Space as clients of its API meet it, served on this machine, and what it lets nobody do."""
+
+import argparse
+import base64
+import csv
+import functools
+import importlib.util
+import io
+import json
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import pytest
+from PIL import Image
+from space_server import Listener, listen, serve_space
+
+from modeling_florenz.cli.space import add_commands, find_app
+from modeling_florenz.inference.captioner import BUNDLED_MODEL
+
+
+if importlib.util.find_spec("gradio") is None:
+    pytest.skip("gradio is not installed: pip install .[space]", allow_module_level=True)
+
+SAMPLE = BUNDLED_MODEL / "sample.png"
+SOURCE = "A picture of pet, bike and plant."
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Serve the Space in a process of its own; only its address is shared."""
+    with serve_space(FLORENZ_MODEL="") as served:
+        yield served.address
+
+
+@pytest.fixture(scope="module")
+def client(address):
+    from gradio_client import Client
+
+    return Client(address, verbose=False)
+
+
+@pytest.fixture(scope="module")
+def picture():
+    from gradio_client import handle_file
+
+    return handle_file(SAMPLE)
+
+
+@pytest.fixture(scope="module")
+def space():
+    """Import modules of the Space by name."""
+    sys.path.insert(0, str(find_app().parent))
+    yield importlib.import_module
+    sys.path.remove(str(find_app().parent))
+
+
+@functools.cache
+def _refusal():
+    from gradio_client.exceptions import AppError
+
+    return AppError
+
+
+def test_every_action_is_a_named_endpoint(client):
+    named = client.view_api(return_format="dict", print_info=False)["named_endpoints"]
+    names = "caption translate score look_inside look_at_word batch make_scene"
+    assert set(named) == {f"/{name}" for name in names.split()}
+
+
+def test_captions_in_all_languages_arrive_piece_by_piece(client, picture):
+    job = client.submit(picture, "all", "caption", False, api_name="/caption")
+    texts = job.result()
+    assert texts[:2] == ("A picture of dog, bicycle and palm tree.", "Ein Bild: Hund, Fahrrad und Palme.")
+    assert len(texts) == 6 and all(texts)
+    assert len(job.outputs()) > 12
+    assert any(row[0] and not row[1] for row in job.outputs())
+
+
+def test_one_language_leaves_the_others_empty_and_hides_the_prefix(client, picture):
+    texts = client.predict(picture, "de", "caption", True, api_name="/caption")
+    assert [bool(text) for text in texts] == [False, True, False, False, False, False]
+    assert "Das Bild zeigt" not in texts[1]
+
+
+def test_the_image_decides_a_translation(client, picture):
+    beside, alone, verdict = client.predict(picture, SOURCE, "de", api_name="/translate")
+    assert beside == "Ein Bild: Hund, Fahrrad und Palme."
+    assert beside != alone and verdict == "The image changed the translation."
+
+
+def test_the_right_reading_comes_first_and_the_shares_sum_to_one(client, picture):
+    right, wrong = "Ein Bild: Hund, Fahrrad und Palme.", "Ein Bild: <b>Katze</b>, Fahrrad und Palme."
+    scores, page = client.predict(picture, SOURCE, "de", f"{wrong}\n{right}", api_name="/score")
+    assert [score["candidate"] for score in scores] == [right, wrong]
+    assert sum(score["share"] for score in scores) == pytest.approx(1)
+    assert "&lt;b&gt;Katze" in page and "<b>" not in page
+
+
+def test_words_of_a_caption_have_different_heat_maps(client, picture):
+    text, words, first, share, *_ = client.predict(picture, "en", "caption", api_name="/look_inside")
+    assert " ".join(word for word, _ in words["choices"]) == text
+    other, told = client.predict("3", "0", api_name="/look_at_word")
+    assert "dog" in told and "“A”" in share
+    assert Image.open(first).tobytes() != Image.open(other).tobytes()
+
+
+def test_bad_files_of_a_batch_are_reported_and_the_others_kept(client, picture, tmp_path):
+    from gradio_client import handle_file
+
+    (tmp_path / "=broken.png").write_bytes(SAMPLE.read_bytes()[:200])
+    (tmp_path / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    files = [handle_file(tmp_path / "=broken.png"), picture, handle_file(tmp_path / "drawing.svg")]
+    table, as_csv, as_lines, summary = client.predict(files, "en", "caption", api_name="/batch")
+    assert [bool(row[3]) for row in table["data"]] == [True, False, True]
+    assert summary.startswith("1 of 3 files captioned")
+    rows = list(csv.DictReader(io.StringIO(Path(as_csv).read_text(encoding="utf-8"))))
+    lines = [json.loads(line) for line in Path(as_lines).read_text(encoding="utf-8").splitlines()]
+    assert rows[1]["caption"] == lines[1]["caption"] == "A picture of dog, bicycle and palm tree."
+    assert not any(row["file"].startswith("=") for row in rows)
+
+
+def test_a_made_scene_is_captioned_as_drawn(client):
+    _, records, _ = client.predict(["🐈", "🍄"], "green", 7, api_name="/make_scene")
+    assert len(records) == 6
+    assert records[0] == {
+        "language": "en",
+        "caption": "A picture of cat and mushroom.",
+        "drawn": "A picture of cat and mushroom.",
+    }
+
+
+def test_bad_input_is_one_sentence(client, picture):
+    cases = [
+        ("/caption", (None, "en", "caption", False), "There is no image yet"),
+        ("/translate", (picture, " \n", "de"), "The text is empty"),
+        ("/translate", (picture, "a" * 2000, "de"), "1,000 are allowed"),
+        ("/score", (picture, SOURCE, "de", "one"), "write 2 to 6"),
+        ("/batch", (None, "en", "caption"), "There are no files yet"),
+        ("/batch", ([picture] * 33, "en", "caption"), "32 are allowed"),
+        ("/make_scene", ([], "green", 7), "choose 1 to 3"),
+    ]
+    for name, given, sentence in cases:
+        with pytest.raises(_refusal(), match=sentence):
+            client.predict(*given, api_name=name)
+
+
+def _post(address, path, body):
+    request = urllib.request.Request(address + path, body, {"content-type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        return answer.read().decode()
+
+
+def _refused(address, file):
+    """Tell why a request is not even accepted."""
+    with pytest.raises(urllib.error.HTTPError, match="400") as refusal:
+        _call(address, file)
+    return json.loads(refusal.value.read())["detail"]
+
+
+def _call(address, file, name="caption"):
+    """Ask as a hostile client does: with a file that was never uploaded."""
+    given = {"data": [{"meta": {"_type": "gradio.FileData"}} | file, "en", "caption", False]}
+    event = json.loads(_post(address, f"/gradio_api/call/{name}", json.dumps(given).encode()))["event_id"]
+    with urllib.request.urlopen(f"{address}/gradio_api/call/{name}/{event}", timeout=30) as answer:
+        return answer.read().decode()
+
+
+@pytest.fixture
+def listener():
+    with listen() as host:
+        yield f"http://{host}/image.png"
+
+
+def test_no_address_is_fetched_for_a_visitor(address, listener):
+    urllib.request.urlopen(listener).close()
+    assert Listener.hits == 1  # the listener counts
+    others = (
+        f" {listener}",
+        listener.replace("http", "HTTP"),
+        f"file://{listener}",
+        f"//{listener}",
+        "ftp://127.0.0.1",
+    )
+    for path in (listener, *others, "https://huggingface.co/front/logo.png"):
+        assert "Addresses are not fetched" in _refused(address, {"path": path})
+    assert "Addresses are not fetched" in _refused(address, {"path": str(SAMPLE), "is_stream": True})
+    assert "event: error" in _call(address, {"path": "x", "url": listener})
+    for route in ("/gradio_api/file=", "/gradio_api/proxy=", "/gradio_api/file/"):
+        with pytest.raises(urllib.error.HTTPError, match="403"):
+            urllib.request.urlopen(address + route + listener)
+    assert Listener.hits == 1
+
+
+def test_files_outside_the_uploads_are_not_read(address):
+    for path in ("/etc/passwd", "../../etc/passwd", str(SAMPLE), "/proc/self/environ", "\x00", ""):
+        answer = _call(address, {"path": path})
+        assert "event: error" in answer and "root:" not in answer and "dog" not in answer
+    for path in ("/etc/passwd", "../../../etc/passwd", str(find_app())):
+        with pytest.raises(urllib.error.HTTPError, match="40[34]"):
+            urllib.request.urlopen(f"{address}/gradio_api/file={path}")
+
+
+def test_large_requests_are_refused(address):
+    with pytest.raises(urllib.error.HTTPError, match="413"):
+        _post(address, "/gradio_api/call/caption", b'{"data": ["' + b"a" * 2_000_000 + b'"]}')
+
+
+def test_data_addresses_are_refused(address):
+    data = "data:image/png;base64," + base64.b64encode(SAMPLE.read_bytes()).decode()
+    for path in (None, "x"):
+        answer = _call(address, {"path": path, "url": data})
+        assert "event: error" in answer and "dog" not in answer
+    assert "Addresses are not fetched" in _refused(address, {"path": data})
+
+
+def test_what_is_not_json_is_refused(address):
+    for body in (b"{", b"[" * 100_000, b"\xff\xfe"):
+        with pytest.raises(urllib.error.HTTPError, match="400"):
+            _post(address, "/gradio_api/call/caption", body)
+
+
+def test_bombs_vector_files_and_programs_are_refused_by_name(space, tmp_path, monkeypatch):
+    guard = space("guard")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    bomb = tmp_path / "bomb.png"
+    Image.new("1", (10_000, 9_000)).save(bomb)
+    assert bomb.stat().st_size < 100_000
+    with pytest.raises(ValueError, match="^bomb.png has 10000 x 9000 pixels"):
+        guard.open_upload(bomb)
+    svg = tmp_path / "a.svg"
+    svg.write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    with pytest.raises(ValueError, match="^a.svg is not an image"):
+        guard.open_upload(svg)
+    program = tmp_path / "a.png"
+    Image.new("RGB", (8, 8)).save(program, "EPS")
+    with pytest.raises(ValueError, match="^a.png is not an image"):  # PIL would hand it to Ghostscript
+        guard.open_upload(program)
+
+
+def test_files_that_were_not_uploaded_are_refused(space, tmp_path, monkeypatch):
+    guard = space("guard")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    with pytest.raises(ValueError, match="^sample.png was not uploaded"):
+        guard.open_upload(SAMPLE)
+    (tmp_path / "sample.png").write_bytes(SAMPLE.read_bytes())
+    assert guard.open_upload(tmp_path / "sample.png").size == (384, 384)
+
+
+def test_the_command_finds_the_app_and_asks_for_a_possible_port():
+    parser = argparse.ArgumentParser()
+    add_commands(parser.add_subparsers())
+    arguments = parser.parse_args(["space", "--port", "99999"])
+    with pytest.raises(ValueError, match="the port is 99999"):
+        arguments.run(arguments)
+
+
+def test_a_stopped_reader_stops_the_model(space):
+    from modeling_florenz.inference.captioner import Captioner
+
+    captioner = Captioner()
+    captioner.model.generation_config.eos_token_id = captioner.model.config.text_config.vocab_size - 1
+    captioner.model.generation_config.max_new_tokens = 200
+    image = Image.open(SAMPLE).convert("RGB")
+    pieces = space("writing").write_captions(captioner, image, ["en", "de"], "caption", False)
+    next(pieces)
+    [worker] = [thread for thread in threading.enumerate() if thread.name == "florenz-writing"]
+    assert worker.is_alive()
+    pieces.close()
+    worker.join(5)
+    assert not worker.is_alive()
+
+
+def test_the_space_card_is_valid_for_the_hub():
+    import gradio
+    import yaml
+
+    text = (find_app().parent / "README.md").read_text(encoding="utf-8")
+    card = yaml.safe_load(text.split("---")[1])
+    assert card["sdk"] == "gradio" and (find_app().parent / card["app_file"]).is_file()
+    assert card["sdk_version"] == gradio.__version__
+    assert len(card["short_description"]) <= 60

@@ -1,0 +1,293 @@
+"""The Space in a real browser: every tab by mouse or keyboard, bad files, cancelling, two visitors, accessibility."""
+
+import importlib.util
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from space_server import serve_space
+
+from modeling_florenz.inference.captioner import BUNDLED_MODEL
+
+
+pytestmark = pytest.mark.slow
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+for needed in ("gradio", "playwright"):
+    if importlib.util.find_spec(needed) is None:
+        pytest.skip(f"{needed} is not installed", allow_module_level=True)
+if CHROMIUM is None:
+    pytest.skip("there is no chromium on this machine", allow_module_level=True)
+
+SAMPLE = BUNDLED_MODEL / "sample.png"
+FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+ENGLISH = "A picture of dog, bicycle and palm tree."
+TABS = {
+    "Caption": "Caption",
+    "Translate with the image": "Translate",
+    "Which reading?": "Score",
+    "Look inside": "Look inside",
+    "Batch": "Caption all",
+    "Scene maker": "Make the scene",
+}
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
+        yield served.address
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Any]:
+    """Open pages that may talk to the Space alone; what else they ask for is a failure."""
+    contexts, outside = [], []
+
+    def open_page(url: str, width: int = 1440, theme: str = "light") -> Any:
+        contexts.append(browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme))
+        page = contexts[-1].new_page()
+        page.set_default_timeout(30_000)
+
+        def gate(route: Any) -> None:
+            if route.request.url.startswith((url, "data:", "blob:")):
+                route.continue_()
+            else:
+                outside.append(route.request.url)
+                route.abort()
+
+        page.route("**/*", gate)
+        page.goto(f"{url}/?__theme={theme}")
+        page.get_by_role("tab", name="Caption", exact=True).wait_for()
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert not outside
+
+
+def _panel(page: Any, tab: str) -> Any:
+    button = page.get_by_role("tab", name=tab, exact=True)
+    if button.is_visible():
+        button.click()
+    else:  # a narrow page keeps the rest in a menu
+        page.locator(".overflow-menu button").first.click()
+        page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
+    panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
+    return panel
+
+
+def _use(page: Any, tab: str) -> Any:
+    """Do what a tab is for with its first example, and wait for the result."""
+    panel = _panel(page, tab)
+    if tab != "Scene maker":
+        # Examples of one column are buttons, others rows of a table.
+        panel.locator("tr.tr-body, .gallery-item").first.click()
+        page.wait_for_timeout(800)
+    panel.get_by_role("button", name=TABS[tab], exact=True).click()
+    if tab in ("Which reading?", "Scene maker"):
+        panel.locator("table.florenz-table").wait_for()
+    elif tab == "Look inside":
+        panel.locator("#words label").nth(3).click()
+        _wait_for_value(page, "“dog”")
+    else:
+        _wait_for_value(
+            page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}.get(tab, "The image changed the translation.")
+        )
+    return panel
+
+
+def _wait_for_value(page: Any, part: str) -> None:
+    found = "part => [...document.querySelectorAll('[role=tabpanel] textarea, [role=tabpanel] input')]"
+    page.wait_for_function(f"{found}.some(box => box.checkVisibility() && box.value.includes(part))", arg=part)
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_tab_works_fits_the_page_and_is_accessible(
+    address: str, visit: Any, width: int, theme: str, tmp_path: Path
+) -> None:
+    axe = importlib.util.find_spec("axe_playwright_python") is not None
+    page = visit(address, width, theme)
+    shots = Path(os.environ.get("FLORENZ_SHOTS", tmp_path))
+    for number, tab in enumerate(TABS):
+        _use(page, tab)
+        page.wait_for_timeout(700)  # a picture fades in
+        page.screenshot(path=shots / f"{number}_{theme}_{width}.png", full_page=True)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        if axe:
+            from axe_playwright_python.sync_playwright import Axe
+
+            found = Axe().run(page).response["violations"]
+            serious = [
+                (one["id"], one["nodes"][0]["html"][:200]) for one in found if one["impact"] in ("serious", "critical")
+            ]
+            assert not serious, (tab, serious)
+
+
+def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
+    start = time.monotonic()
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
+        ready = time.monotonic() - start
+        page = visit(served.address)
+        page.locator("tr.tr-body:visible").first.click()
+        page.wait_for_timeout(1000)
+        start = time.monotonic()
+        page.get_by_role("button", name="Caption", exact=True).click()
+        _wait_for_value(page, "A picture")
+        first = time.monotonic() - start
+        _wait_for_value(page, "棕榈树")
+        print(f"ready after {ready:.1f} s, first words {first:.2f} s, six captions {time.monotonic() - start:.2f} s")
+        assert ready < 20
+        assert time.monotonic() - start < 5
+
+
+def _walk_to(page: Any, name: str, role: str) -> None:
+    """Press Tab until what has the focus carries a name and a role."""
+    focused = (
+        "[document.activeElement.innerText || document.activeElement.ariaLabel || '', document.activeElement.role]"
+    )
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        text, kind = page.evaluate(focused)
+        if text.strip().startswith(name) and (kind or "button") == role:
+            return
+    raise AssertionError(f"{role} {name!r} is not reached by keyboard")
+
+
+@pytest.mark.parametrize("tab", list(TABS))
+def test_every_tab_needs_no_mouse(address: str, visit: Any, tab: str) -> None:
+    page = visit(address)
+    _walk_to(page, tab, "tab")
+    page.keyboard.press("Enter")
+    panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
+    if tab != "Scene maker":  # which begins with a choice
+        _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(1500)
+        page.get_by_role("tab", name=tab, exact=True).focus()
+    _walk_to(page, TABS[tab], "button")
+    page.keyboard.press("Enter")
+    if tab in ("Which reading?", "Scene maker"):
+        panel.locator("table.florenz-table").wait_for()
+    else:
+        results = {"Caption": "棕榈树", "Batch": "3 of 3 files", "Look inside": "While writing"}
+        _wait_for_value(page, results.get(tab, "The image changed the translation."))
+
+
+def test_a_caption_needs_no_mouse(address: str, visit: Any) -> None:
+    page = visit(address)
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(SAMPLE))
+    page.get_by_alt_text("The image to caption").wait_for()
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.ariaLabel || ''"))
+        if reached[-1].strip() == "Caption" and page.evaluate("document.activeElement.role") != "tab":
+            break
+    start = time.monotonic()
+    page.keyboard.press("Enter")
+    _wait_for_value(page, "A picture")
+    assert time.monotonic() - start < 5, reached
+    _wait_for_value(page, ENGLISH)
+
+
+def test_words_are_chosen_without_a_mouse(address: str, visit: Any) -> None:
+    page = visit(address)
+    panel = _use(page, "Look inside")
+    panel.locator("#words input").nth(3).focus()
+    page.keyboard.press("Tab")  # Gradio gives each choice a group of its own, so that arrows do not move
+    page.keyboard.press("Space")
+    _wait_for_value(page, "“bicycle”")
+
+
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("broken.png", "could not be read"),
+        ("huge.png", "9000 x 7000 pixels"),
+        ("text.png", "is not an image"),
+        ("drawing.svg", "is not an image"),
+    ],
+)
+def test_a_bad_file_is_one_sentence_on_the_page(
+    address: str, visit: Any, tmp_path: Path, name: str, sentence: str
+) -> None:
+    (tmp_path / "broken.png").write_bytes(SAMPLE.read_bytes()[:2000])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    if name == "huge.png":
+        Image.new("1", (9_000, 7_000)).save(tmp_path / name)
+    page = visit(address)
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(tmp_path / name))
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Caption", exact=True).click()
+    page.locator(".toast-body").get_by_text(sentence).first.wait_for()
+
+
+def test_text_is_shown_as_text(address: str, visit: Any) -> None:
+    page = visit(address)
+    panel = _panel(page, "Which reading?")
+    panel.locator("tr.tr-body").first.click()
+    page.wait_for_timeout(800)
+    page.evaluate("window.touched = false")
+    hostile = "<img src=x onerror='window.touched=true'>**bold**"
+    panel.get_by_label("Candidates, one a line (2 to 6)").fill(f"{hostile}\nEin Bild: Hund.")
+    panel.get_by_role("button", name="Score", exact=True).click()
+    panel.locator("table.florenz-table").get_by_text("onerror").wait_for()
+    assert panel.locator("table.florenz-table img, table.florenz-table strong").count() == 0
+    assert page.evaluate("window.touched") is False
+
+
+def test_two_visitors_are_served_at_once_each_with_their_own(address: str, visit: Any) -> None:
+    pages = [visit(address), visit(address)]
+    for number, page in enumerate(pages):
+        page.locator("tr.tr-body:visible").nth(number).click()
+        page.wait_for_timeout(800)
+    for page in pages:
+        page.get_by_role("button", name="Caption", exact=True).click()
+    for page, text in zip(pages, (ENGLISH, "A picture of cat and mushroom."), strict=True):
+        _wait_for_value(page, text)
+
+
+def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Path) -> None:
+    endless = tmp_path / "endless"
+    shutil.copytree(BUNDLED_MODEL, endless)
+    settings = json.loads((endless / "generation_config.json").read_text())
+    # A model that never ends a caption, so that there is something to cancel.
+    settings |= {"eos_token_id": 1023, "max_new_tokens": 240, "suppress_tokens": [0, 1]}
+    (endless / "generation_config.json").write_text(json.dumps(settings))
+    with serve_space(FLORENZ_MODEL=str(endless)) as served:
+        page = visit(served.address)
+        assert page.get_by_text("knows emoji scenes and nothing else").count() == 0
+        assert page.get_by_role("tab", name="Scene maker").count() == 0
+        page.locator("tr.tr-body:visible").first.click()
+        page.wait_for_timeout(800)
+        page.get_by_role("button", name="Caption", exact=True).click()
+        _wait_for_value(page, "A picture")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        page.wait_for_timeout(1000)
+        values = "[...document.querySelectorAll('textarea')].map(box => box.value).join('|')"
+        stopped = page.evaluate(values)
+        page.wait_for_timeout(2500)
+        assert page.evaluate(values) == stopped
+        assert "棕榈树" not in stopped
+        page.get_by_role("button", name="Caption", exact=True).click()
+        page.wait_for_function(f"before => {values} !== before", arg=stopped)
