@@ -211,10 +211,16 @@ def train(arguments: TinyArguments) -> Path:
 
 
 def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, folder: Path) -> Path:
-    """Write model and processor as one folder in float16, complete or not at all."""
+    """Write model and processor as one folder, complete or not at all.
+
+    The file holds float16; the configuration says float32, in which the model is then loaded: plain training diverges in
+    float16.
+    """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
-    model.half().save_pretrained(partial)
+    model.float()
+    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    model.save_pretrained(partial, state_dict=half)
     processor.save_pretrained(partial)
     shutil.rmtree(folder, ignore_errors=True)
     return partial.rename(folder)
