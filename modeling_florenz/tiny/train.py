@@ -213,8 +213,8 @@ def train(arguments: TinyArguments) -> Path:
 def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, folder: Path) -> Path:
     """Write model and processor as one folder, complete or not at all.
 
-    The file holds float16; the configuration says float32, in which the model is then loaded: plain training diverges in
-    float16.
+    The file holds float16; the configuration says float32, in which the model is then loaded: plain training diverges
+    in float16.
     """
     partial = folder.with_name(folder.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)

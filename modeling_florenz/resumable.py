@@ -1,0 +1,239 @@
+"""Write so that a killed process leaves nothing that looks whole, and the next one goes on where it stopped.
+
+Files and folders get their name by one rename, when they are complete. What takes hours is kept entry by entry, as
+JSON lines. Settings kept beside it refuse to mix it with the results of others, and a lock keeps a second process out.
+"""
+
+import json
+import os
+import shutil
+import threading
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Yield a path to write to; when the block ends without an error, the file there takes the name `path`.
+
+    An older file of that name stays until then. Several processes may write the same file: the last one wins.
+
+    Args:
+        path: the file to make or replace; its folder is made if missing.
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "notes.txt"
+    >>> with whole_file(path) as partial:
+    ...     _ = partial.write_text("all of it")
+    >>> path.read_text()
+    'all of it'
+    ```
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    try:
+        yield partial
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file in UTF-8, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(text.encode("utf-8"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file that people can read, whole or not at all."""
+    with whole_file(path) as partial:
+        partial.write_bytes(_encode(value, indent=1))
+
+
+@contextmanager
+def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterator[Path]:
+    """Yield an empty folder to fill; when the block ends without an error, it takes the name `folder`.
+
+    Until then it is called `FOLDER.partial`. After an error it is removed; after a kill the next run starts it anew.
+
+    Args:
+        folder: the new folder; one of that name may be there if it is empty.
+        replace: remove an older folder of that name in the end.
+        work: name of work that goes on: the folder, `FOLDER.WORK.partial`, then comes with what an earlier run of
+            the same work left in it, and stays after an error.
+
+    Raises:
+        ValueError: the folder exists, or another process is writing it.
+    """
+    partial = folder.with_name(f"{folder.name}.{work}.partial" if work else f"{folder.name}.partial")
+    with hold(folder):
+        if not replace and folder.exists() and not (folder.is_dir() and not any(folder.iterdir())):
+            raise ValueError(f"{folder} exists already: remove it or give another name")
+        if not work:
+            shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(exist_ok=True)
+        try:
+            yield partial
+        except BaseException:
+            if not work:
+                shutil.rmtree(partial, ignore_errors=True)
+            raise
+        # Moved away first: half of it must not be seen while it is removed.
+        older = folder.with_name(f"{folder.name}.older.partial")
+        shutil.rmtree(older, ignore_errors=True)
+        if folder.exists():
+            folder.rename(older)
+        partial.rename(folder)
+        shutil.rmtree(older, ignore_errors=True)
+        if not replace:
+            # Whoever takes the lock from here on finds the folder there: no two write it.
+            with suppress(OSError):
+                _lock_file(folder).unlink()
+
+
+@contextmanager
+def hold(path: Path, wait: bool = False) -> Iterator[None]:
+    """Keep other processes from writing a file or folder; however this one ends, the lock ends with it.
+
+    The lock is the file `.NAME.lock` beside it. It stays there: once it was removed, two processes could hold it.
+
+    Args:
+        path: what is written; its folder is made if missing.
+        wait: wait for another process instead of refusing.
+
+    Raises:
+        ValueError: another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_lock_file(path), timeout=-1 if wait else 0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise ValueError(f"another run is writing {path}: wait until it ends, or give another name") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def check_settings(
+    kept: Mapping[str, Any], wanted: Mapping[str, Any], holder: str, fix: str, free: Iterable[str] = ()
+) -> None:
+    """Refuse to go on with what was made under other settings.
+
+    Args:
+        kept: settings of what is there.
+        wanted: settings of this run.
+        holder: what is there, for the message, such as "runs/it holds a run".
+        fix: what to do, for the message.
+        free: names of settings that may differ.
+
+    Raises:
+        ValueError: settings differ; all of them are named.
+    """
+    names = sorted({*kept, *wanted} - set(free))
+    if changed := [name for name in names if kept.get(name) != wanted.get(name)]:
+        raise ValueError(f"{holder} with another {', '.join(changed)}: {fix}")
+
+
+def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str) -> None:
+    """Write the settings down as JSON, or refuse others than those that are there; see `check_settings`.
+
+    Raises:
+        ValueError: the file is broken, or holds other settings.
+    """
+    if path.exists():
+        try:
+            kept = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is broken ({error}): {fix}") from None
+        check_settings(kept, json.loads(_encode(settings)), holder, fix)
+    else:
+        write_json(path, settings)
+
+
+class JsonLines:
+    """Keep entries in a file, one line of JSON for each, by key.
+
+    The last line that a killed process left unfinished is dropped, when the file is read and, before the next entry is
+    added, in the file. Only `append` changes the file, so that it can be read while another process adds to it. Of
+    several that add, each must `hold` it while it reads and adds.
+
+    Args:
+        path: the file; it need not exist yet.
+        fields: of each entry, whose value is its key; of several fields, the tuple of their values.
+
+    Raises:
+        ValueError: a line is broken, or two entries with the same key differ; with the number of the line.
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "captions.jsonl"
+    >>> JsonLines(path, "key").append([{"key": "a.png", "text": "A dog."}])
+    >>> JsonLines(path, "key").entries["a.png"]["text"]
+    'A dog.'
+    ```
+    """
+
+    def __init__(self, path: Path, *fields: str) -> None:
+        self.path, self.fields = path, fields
+        self.entries: dict[Hashable, dict[str, Any]] = {}
+        *lines, last = (path.read_bytes() if path.exists() else b"").split(b"\n")
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                self._add(number, line)
+        self._unfinished, self._line_break = len(last), b""
+        if last and self._read(last) is not None:  # written to its end but for the line break, or by hand
+            self._add(len(lines) + 1, last)
+            self._unfinished, self._line_break = 0, b"\n"
+
+    def append(self, entries: Iterable[dict[str, Any]]) -> None:
+        """Add entries, which have all fields of the key, to the end of the file."""
+        entries = list(entries)
+        new = {self._key(entry): entry for entry in entries}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            if self._unfinished:
+                file.truncate(file.tell() - self._unfinished)
+            file.write(self._line_break + b"".join(_encode(entry) for entry in entries))
+        self._unfinished, self._line_break = 0, b""
+        self.entries |= new
+
+    def _add(self, number: int, line: bytes) -> None:
+        where, found = f"{self.path}, line {number}", self._read(line)
+        if found is None:
+            raise ValueError(f"{where} is broken: remove that line, and what it held is made again")
+        key, entry = found
+        if self.entries.setdefault(key, entry) != entry:
+            raise ValueError(f"{where} differs from an earlier line about {key}: remove one of them")
+
+    def _read(self, line: bytes) -> tuple[Hashable, dict[str, Any]] | None:
+        try:
+            entry = json.loads(line.decode("utf-8"))
+            key = self._key(entry)
+            hash(key)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            return None
+        return key, entry
+
+    def _key(self, entry: dict[str, Any]) -> Hashable:
+        values = tuple(entry[field] for field in self.fields)
+        return values[0] if len(values) == 1 else values
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def _encode(value: Any, indent: int | None = None) -> bytes:
+    # What is no Unicode, such as a file name from another system, is escaped: JSON has the escapes of Python.
+    return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
