@@ -30,10 +30,14 @@ def perplexities(
     images: Sequence[Any],
     sources: Sequence[str],
     targets: Sequence[str],
-    language: str,
+    language: str | Sequence[str],
     batch_size: int = 32,
 ) -> list[float]:
-    """Give the perplexity of each target as the translation of its source beside its image, as CoMMuTE asks."""
+    """Return the perplexity of each target as the translation of its source beside its image, as CoMMuTE asks.
+
+    Args:
+        language: ISO 639-1 code of all targets, or one for each.
+    """
     values: list[float] = []
     for start in range(0, len(sources), batch_size):
         batch = slice(start, start + batch_size)
@@ -41,7 +45,7 @@ def perplexities(
             images=list(images[batch]),
             text=list(sources[batch]),
             task="translate",
-            language=language,
+            language=language if isinstance(language, str) else list(language[batch]),
             target=list(targets[batch]),
             return_tensors="pt",
         )

@@ -15,7 +15,6 @@ import torch
 import transformers
 import yaml
 from peft import PeftModel, prepare_model_for_kbit_training
-from torch.utils.data import Dataset
 from transformers import EarlyStoppingCallback, PreTrainedModel, set_seed
 
 from .. import __version__
@@ -23,6 +22,7 @@ from ..checkpoint.freezing import freeze_as_in_paper
 from ..checkpoint.quantization import quantization_config
 from ..configuration_florenz import FlorenzConfig
 from ..data.columns import ISO_639_1
+from ..data.rows import Rows, join
 from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
@@ -147,19 +147,14 @@ def load_model(recipe: RecipeArguments, in_bfloat16: bool) -> FlorenzForConditio
     return FlorenzForConditionalGeneration.from_pretrained(name, revision=recipe.revision, **settings)
 
 
-def load_evaluation(
-    recipe: RecipeArguments, training: FlorenzTrainingArguments
-) -> tuple[Dataset | None, Dataset | None]:
-    """Load the evaluation data: all rows in a fixed order, and apart from them a set of contrasts, if there is one."""
+def load_evaluation(recipe: RecipeArguments, training: FlorenzTrainingArguments) -> tuple[Mixture | None, Rows | None]:
+    """Load the evaluation data: all rows in a fixed order, and apart from them all contrasts, if there are any."""
     if not recipe.eval_data:
         return None, None
     nothing = {"hiding": "none", "grounding": 0.0, "hiding_languages": [], "hidden_things": [], "hidden_sources": 0.0}
     quiet = dataclasses.replace(recipe, **nothing)
     groups = load_groups(recipe.eval_data, quiet, training.seed + 1)
-    contrasts = None
-    for group in groups.values():
-        if "incorrect" in getattr(getattr(group, "table", None), "column_names", ()):
-            contrasts = group
+    contrasts = join([found for group in groups.values() if (found := group.contrasts()) is not None])
     sizes = {name: len(group) for name, group in groups.items()}
     return Mixture(groups, "rows", sum(sizes.values()), training.seed), contrasts
 
@@ -200,12 +195,8 @@ def used_tokens(processor: FlorenzProcessor, groups: Groups) -> list[int]:
     for name in names:
         group = groups[name]
         step = max(1, len(group) * len(names) // _VOCABULARY_ROWS)
-        table = getattr(group, "table", None)
-        if table is not None:  # without opening an image
-            targets = table["target"][::step]
-        else:
-            targets = [group[index]["target"] for index in range(0, len(group), step)]
-        for encoded in processor.tokenizer(list(targets), add_special_tokens=False)["input_ids"]:
+        targets = group.column("target")[::step]
+        for encoded in processor.tokenizer(targets, add_special_tokens=False)["input_ids"]:
             ids.update(encoded)
     return sorted(ids)
 

@@ -1,10 +1,12 @@
 """Mix examples of several tasks and languages at given shares: an order that is fixed before the first step."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
+
+from ..data.rows import Examples
 
 
 # Weights of the paper's schemes (spec section 4.2). Captions first, then translations from English.
@@ -69,7 +71,7 @@ class Mixture(Dataset):
 
     def __init__(
         self,
-        groups: Mapping[str, Sequence[dict[str, Any]]],
+        groups: Mapping[str, Examples],
         shares: str | Mapping[str, float],
         length: int,
         seed: int,

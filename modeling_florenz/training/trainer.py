@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from transformers import PreTrainedModel, Seq2SeqTrainer
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
+from ..data.rows import Rows
 from ..inference.scoring import perplexities
-from .training_data import TableRows
 
 
 logger = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         loss_chunk_size: int = 0,
         vision_train_mode: bool = False,
         florenz: PreTrainedModel,
-        contrasts: TableRows | None = None,
+        contrasts: Rows | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
@@ -44,6 +44,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         self.skipped: list[str] = []
         self._samples = self._tokens = 0
         self._clock = time.perf_counter()
+        self._contrast: float | None = None
 
     def compute_loss(
         self,
@@ -91,34 +92,32 @@ class FlorenzTrainer(Seq2SeqTrainer):
         **more: Any,
     ) -> dict[str, float]:
         # Contrasts first: the callbacks that choose the best checkpoint look at what the inherited method returns.
-        self._contrast = None if self.contrasts is None else self._contrastive_accuracy()
+        self._contrast = None if self.contrasts is None else self._contrastive_accuracy(self.contrasts)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **more)
 
     def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
         output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        if getattr(self, "_contrast", None) is not None:
+        if self._contrast is not None:
             output.metrics[f"{metric_key_prefix}_contrastive_accuracy"] = self._contrast
         return output
 
-    def _contrastive_accuracy(self) -> float:
-        model = self.florenz
+    def _contrastive_accuracy(self, contrasts: Rows) -> float:
+        model, size = self.florenz, self.args.per_device_eval_batch_size
         was_training = model.training
         model.eval()
-        rows = [self.contrasts[index] for index in range(len(self.contrasts))]
-        values = [
-            perplexities(
-                model,
-                self.processing_class,
-                [row["image"] for row in rows],
-                [row["source"] for row in rows],
-                [row[side] for row in rows],
-                rows[0]["language"],
-                self.args.per_device_eval_batch_size,
-            )
-            for side in ("target", "incorrect")
-        ]
+        right = 0
+        for start in range(0, len(contrasts), size):
+            rows = [contrasts[index] for index in range(start, min(start + size, len(contrasts)))]
+            images, sources, languages = ([row[name] for row in rows] for name in ("image", "source", "language"))
+            values = [
+                perplexities(
+                    model, self.processing_class, images, sources, [row[side] for row in rows], languages, size
+                )
+                for side in ("target", "incorrect")
+            ]
+            right += sum(target < incorrect for target, incorrect in zip(*values, strict=True))
         model.train(was_training)
-        return sum(right < wrong for right, wrong in zip(*values, strict=True)) / len(rows)
+        return right / len(contrasts)
 
 
 def last_complete_checkpoint(folder: Path) -> str | None:

@@ -10,18 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from datasets import Dataset as Table
 from PIL import Image
-from torch.utils.data import ConcatDataset, Dataset
 
 from ..data.coco_karpathy import load_coco_karpathy
 from ..data.commute import load_commute
 from ..data.docci import load_docci
+from ..data.emoji_scenes.rows import SceneRows
 from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..data.folder import load_folder
-from ..data.hiding import Hiding
 from ..data.image_paragraphs import load_image_paragraphs
 from ..data.multi30k import ambiguous_coco_ids, load_multi30k_captions, load_multi30k_translation
+from ..data.rows import JoinedRows, Rows, TableRows
 from ..processing_florenz import FlorenzProcessor
 from .feature_cache import FeatureCache
 from .grounding import ground
@@ -30,38 +29,10 @@ from .recipe import DataSource, RecipeArguments
 
 logger = logging.getLogger(__name__)
 
-Groups = dict[str, Dataset]
+Groups = dict[str, Rows]
 
 
-class TableRows(Dataset):
-    """Read rows of a table; images are opened on access."""
-
-    def __init__(self, table: Table, hiding: Hiding, hidden_sources: float = 0.0) -> None:
-        self.table, self.hiding, self.hidden_sources = table, hiding, hidden_sources
-
-    def __len__(self) -> int:
-        return len(self.table)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return {**self.table[index], "hiding": self.hiding, "hidden_sources": self.hidden_sources}
-
-
-class SceneRows(Dataset):
-    """Give example `i` of one (task, language) pair of the emoji world, whose sources know what they hide."""
-
-    def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
-        self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        if not 0 <= index < self.length:
-            raise IndexError(index)
-        return self.world.training_example(index, self.coverage, self.seed)
-
-
-def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed: int) -> Dataset:
+def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed: int) -> Rows:
     """Load one part of the data in one language, checked row by row but without opening an image.
 
     Raises:
@@ -88,7 +59,7 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
     table = load(stand_in=recipe.stand_in)
     if source.examples:
         table = table.select(range(min(source.examples, len(table))))
-    return TableRows(table, recipe.source_hiding, recipe.hidden_sources)
+    return TableRows(table, {"hiding": recipe.source_hiding, "hidden_sources": recipe.hidden_sources})
 
 
 def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: int) -> Groups:
@@ -97,26 +68,24 @@ def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: in
     Raises:
         ValueError: see `load_source`.
     """
-    groups: dict[str, list[Dataset]] = defaultdict(list)
+    groups: dict[str, list[Rows]] = defaultdict(list)
     for source in sources:
         if source.optional and not (Path(recipe.data_folder) / source.folder).is_dir():
             logger.warning("%s is left out: there is no folder %s", source.dataset, source.folder)
             continue
         for language in source.languages:
             rows = load_source(source, language, recipe, seed)
-            if isinstance(rows, SceneRows):
+            if not isinstance(rows, TableRows):
                 groups[_group(source.task, language)].append(rows)
                 continue
             places: dict[str, list[int]] = defaultdict(list)
-            pairs = zip(rows.table["task"], rows.table["language"], strict=True)
-            for index, (task, spoken) in enumerate(pairs):
-                places[_group(task, spoken)].append(index)
-            for pair, indices in places.items():
-                part = rows.table.select(indices)
-                groups[pair].append(TableRows(part, rows.hiding, rows.hidden_sources))
+            for index, pair in enumerate(zip(rows.column("task"), rows.column("language"), strict=True)):
+                places[_group(*pair)].append(index)
+            for group, indices in places.items():
+                groups[group].append(rows.select(indices))
     if not groups:
         raise ValueError("no training data is left: every part of it is optional and missing")
-    return {pair: parts[0] if len(parts) == 1 else ConcatDataset(parts) for pair, parts in groups.items()}
+    return {pair: parts[0] if len(parts) == 1 else JoinedRows(parts) for pair, parts in groups.items()}
 
 
 def _group(task: str, language: str) -> str:

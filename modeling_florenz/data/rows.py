@@ -1,0 +1,111 @@
+"""Read the rows of a dataset, whatever they come from, without opening an image before its row is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+
+class Examples(Protocol):
+    """Be read row by row: each has an image, a task, a language, a source, a target, references and a key."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> dict[str, Any]:
+        """Return a row with its image opened.
+
+        Raises:
+            IndexError: there is no such row.
+        """
+        ...
+
+
+class Rows(Examples, Protocol):
+    """Be read without the images too."""
+
+    def column(self, name: str) -> list[Any]:
+        """Return one column, other than the image, of all rows."""
+        ...
+
+    def without_images(self) -> list[dict[str, Any]]:
+        """Return all rows without their images."""
+        ...
+
+    def contrasts(self) -> Rows | None:
+        """Return the rows with an `incorrect` target, one that another image would make right; None if none has."""
+        ...
+
+
+class TableRows:
+    """Read rows from a table on disk.
+
+    Args:
+        table: with the columns of [`~modeling_florenz.data.columns.build_dataset`].
+        added: values that every row gets besides its own, such as what to hide of its source.
+
+    Example:
+
+    ```python
+    >>> rows = TableRows(load_commute("CoMMuTE", "de"))  # doctest: +SKIP
+    >>> rows.column("key")[0]  # doctest: +SKIP
+    ```
+    """
+
+    def __init__(self, table: Dataset, added: Mapping[str, Any] | None = None) -> None:
+        self.table, self.added = table, dict(added or {})
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        return {**self.table[index], **self.added}
+
+    def column(self, name: str) -> list[Any]:
+        return list(self.table[name])
+
+    def without_images(self) -> list[dict[str, Any]]:
+        return [{**row, **self.added} for row in self.table.remove_columns("image")]
+
+    def contrasts(self) -> TableRows | None:
+        return self if "incorrect" in self.table.column_names else None
+
+    def select(self, indices: Sequence[int]) -> TableRows:
+        """Return the rows at these places alone."""
+        return TableRows(self.table.select(indices), self.added)
+
+
+class JoinedRows:
+    """Read several datasets as one, in their order."""
+
+    def __init__(self, parts: Sequence[Rows]) -> None:
+        self.parts = list(parts)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        if index < 0:
+            raise IndexError(index)
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+    def column(self, name: str) -> list[Any]:
+        return [value for part in self.parts for value in part.column(name)]
+
+    def without_images(self) -> list[dict[str, Any]]:
+        return [row for part in self.parts for row in part.without_images()]
+
+    def contrasts(self) -> Rows | None:
+        return join([found for part in self.parts if (found := part.contrasts()) is not None])
+
+
+def join(parts: Sequence[Rows]) -> Rows | None:
+    """Return one or several datasets as one; None if there is none."""
+    return None if not parts else parts[0] if len(parts) == 1 else JoinedRows(parts)
