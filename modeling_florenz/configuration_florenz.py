@@ -6,8 +6,20 @@ of another is derived in `__post_init__` and nowhere else.
 """
 
 import math
+import reprlib
 from typing import Any
 
+import transformers
+
+
+if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 24):
+    raise ImportError(
+        f"Florenz needs transformers 5.24 or newer, but {transformers.__version__} is installed: "
+        'pip install --upgrade "transformers>=5.24,<6"'
+    )
+
+from huggingface_hub.dataclasses import strict
+from huggingface_hub.errors import StrictDataclassError
 from transformers import AutoConfig, BartConfig, PreTrainedConfig
 from transformers.configuration_utils import SubConfigSpec
 from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
@@ -25,64 +37,42 @@ AUTO_MAP = {
     "AutoProcessor": "processing_florenz.FlorenzProcessor",
 }
 
-_BASE_VISION = {"embed_dim": [128, 256, 512, 1024], "num_heads": [4, 8, 16, 32], "num_groups": [4, 8, 16, 32]}
-_LARGE_VISION = {"embed_dim": [256, 512, 1024, 2048], "num_heads": [8, 16, 32, 64], "num_groups": [8, 16, 32, 64]}
-
-
-def _bart(width: int, layers: int, heads: int, vocab_size: int, max_position_embeddings: int) -> dict[str, Any]:
-    return {
-        "model_type": "bart",
-        "d_model": width,
-        "encoder_layers": layers,
-        "decoder_layers": layers,
-        "encoder_attention_heads": heads,
-        "decoder_attention_heads": heads,
-        "encoder_ffn_dim": 4 * width,
-        "decoder_ffn_dim": 4 * width,
-        "vocab_size": vocab_size,
-        "max_position_embeddings": max_position_embeddings,
-        "attention_dropout": 0.1,
-        "activation_dropout": 0.1,
-    }
-
-
-def _gemma2(width: int, layers: int, heads: int, intermediate_size: int) -> dict[str, Any]:
-    return {
-        "model_type": "gemma2",
-        "hidden_size": width,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads // 2,
-        "intermediate_size": intermediate_size,
-    }
-
-
-# The four published sizes. The BART decoders keep 1,024 rows past Gemma's 256,000 that no tokenizer produces, and the
-# two encoder tables differ by the padding to a multiple of 128: both as in the released checkpoints.
-SIZES: dict[str, dict[str, dict[str, Any]]] = {
-    "0.4b": {
-        "vision_config": _BASE_VISION,
-        "encoder_config": _bart(768, 6, 12, 51328, 1024),
-        "text_config": _bart(768, 6, 12, 257024, 1024),
-    },
-    "1.0b": {
-        "vision_config": _LARGE_VISION,
-        "encoder_config": _bart(1024, 12, 16, 51328, 4096),
-        "text_config": _bart(1024, 12, 16, 257024, 4096),
-    },
-    "3.5b": {
-        "vision_config": _LARGE_VISION,
-        "encoder_config": _bart(1024, 12, 16, 51289, 4096),
-        "text_config": _gemma2(2304, 26, 8, 9216),
-    },
-    "11.2b": {
-        "vision_config": _LARGE_VISION,
-        "encoder_config": _bart(1024, 12, 16, 51289, 4096),
-        "text_config": _gemma2(3584, 42, 16, 14336),
-    },
+# Far beyond any model, and small enough that a typing error ends in a sentence and not in an exhausted machine.
+MAX_COUNT, MAX_LAYERS = 2**24, 1024
+# Asked before anything is built, with the least: transformers writes lists as long as these, or divides by one.
+_LENGTHS = {
+    "num_hidden_layers": 0,
+    "encoder_layers": 0,
+    "decoder_layers": 0,
+    "num_labels": 0,
+    "num_attention_heads": 1,
+}
+_COUNTS = {
+    "vision": (
+        "in_channels depths embed_dim num_heads num_groups patch_size patch_stride window_size "
+        "max_temporal_embeddings max_position_embeddings"
+    ),
+    "encoder": "vocab_size d_model encoder_layers encoder_ffn_dim encoder_attention_heads max_position_embeddings",
+    "bart": "vocab_size d_model decoder_layers decoder_ffn_dim decoder_attention_heads max_position_embeddings",
+    "gemma2": (
+        "vocab_size hidden_size intermediate_size num_hidden_layers num_attention_heads num_key_value_heads head_dim "
+        "query_pre_attn_scalar max_position_embeddings sliding_window"
+    ),
 }
 
 
+def _check_count(part: str, name: str, value: Any, least: int = 1) -> None:
+    most = MAX_LAYERS if "layers" in name or name in ("depths", "num_labels") else MAX_COUNT
+    counts = list(value) if isinstance(value, list | tuple) else [value]
+    if name == "sliding_window" and value is None:
+        return
+    if not counts or any(type(count) is not int or not least <= count <= most for count in counts):
+        raise ValueError(f"{part}.{name} is {reprlib.repr(value)}: use whole numbers from {least} to {most:,}")
+    if name == "depths" and sum(counts) > most:
+        raise ValueError(f"{part}.{name} has {sum(counts)} blocks: use at most {most:,}")
+
+
+@strict
 class FlorenzConfig(PreTrainedConfig):
     """Hold the three sub-configurations of a Florenz model and what joins them.
 
@@ -103,14 +93,14 @@ class FlorenzConfig(PreTrainedConfig):
     ```python
     >>> from modeling_florenz import FlorenzConfig
 
-    >>> config = FlorenzConfig.from_size("3.5b")
-    >>> config.text_config.model_type, config.text_config.cross_attention_hidden_size
-    ('gemma2', 1024)
+    >>> config = FlorenzConfig(encoder_config={"d_model": 1024}, text_config={"model_type": "gemma2"})
+    >>> config.text_config.cross_attention_hidden_size
+    1024
     ```
     """
 
     model_type = "florenz"
-    keys_to_ignore_at_inference = ["past_key_values", "cache"]
+    keys_to_ignore_at_inference = ["cache"]
     sub_configs_defaults = {
         "vision_config": Florence2VisionConfig,
         "encoder_config": BartConfig,
@@ -142,15 +132,28 @@ class FlorenzConfig(PreTrainedConfig):
                 f"this is a checkpoint of model_type {kind!r}, not a Florenz: one of the research code becomes "
                 "one with `florenz convert SRC OUT`"
             )
-        return super().from_dict(config_dict, **kwargs)
+        try:
+            return super().from_dict(config_dict, **kwargs)
+        except StrictDataclassError as error:
+            reason = " ".join(str(error.__cause__ or error).split())
+            raise ValueError(f"config.json cannot be used: {reason.partition('. Errors:')[0]}") from error
 
     def __post_init__(self, **kwargs: Any) -> None:
+        for part in ("", *self.sub_configs_defaults):
+            values = getattr(self, part) if part else kwargs
+            for name, least in _LENGTHS.items() if isinstance(values, dict) else ():
+                if values.get(name) is not None:
+                    _check_count(part or "config", name, values[name], least)
         if isinstance(self.text_config, dict) and self.text_config.get("model_type", "gemma2") not in DECODER_KINDS:
             kind = self.text_config["model_type"]
             raise ValueError(f"text_config.model_type is {kind!r}: the decoder must be one of {list(DECODER_KINDS)}")
         super().__post_init__(**kwargs)
         self._derive()
         self._check()
+        halves = {"vision_config": "vision", "encoder_config": "encoder", "text_config": self.text_config.model_type}
+        for part, half in halves.items():
+            for name in _COUNTS[half].split():
+                _check_count(part, name, getattr(getattr(self, part), name))
         self.auto_map = dict(AUTO_MAP)
 
     def _derive(self) -> None:
@@ -182,7 +185,7 @@ class FlorenzConfig(PreTrainedConfig):
         for name in ("embed_dim", "num_heads", "num_groups", "patch_size", "patch_stride", "patch_padding"):
             if len(getattr(vision, name)) != len(vision.depths):
                 raise ValueError(
-                    f"vision_config.{name} is {getattr(vision, name)!r}: "
+                    f"vision_config.{name} is {reprlib.repr(getattr(vision, name))}: "
                     f"it must have one entry for each of the {len(vision.depths)} stages in depths"
                 )
         for name in ("num_heads", "num_groups"):
@@ -208,12 +211,11 @@ class FlorenzConfig(PreTrainedConfig):
                 f"text_config.num_key_value_heads is {decoder.num_key_value_heads}: "
                 f"it must divide the {decoder.num_attention_heads} num_attention_heads"
             )
-        for name in ("final_logit_softcapping", "attn_logit_softcapping"):
-            cap = getattr(decoder, name, None)
-            if cap is not None and (
-                isinstance(cap, bool) or not isinstance(cap, int | float) or not 0 < cap < math.inf
-            ):
-                raise ValueError(f"text_config.{name} is {cap!r}: it must be a positive number, or None for no cap")
+        for name in ("final_logit_softcapping", "attn_logit_softcapping", "rms_norm_eps"):
+            value = getattr(decoder, name, None)
+            if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+                rule = "a positive number, or None for no cap" if "cap" in name else "a positive number"
+                raise ValueError(f"text_config.{name} is {value!r}: it must be {rule}")
         for name in ("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"):
             token = getattr(self, name)
             if not isinstance(token, int) or not 0 <= token < decoder.vocab_size:
@@ -241,28 +243,6 @@ class FlorenzConfig(PreTrainedConfig):
                 f"use a square multiple of {self.image_stride} px up to {self.max_image_size} px"
             )
         return 1 + (image_size // self.image_stride) ** 2
-
-    @classmethod
-    def from_size(cls, size: str, **kwargs: Any) -> "FlorenzConfig":
-        """Build the configuration of a published size (paper, model table).
-
-        Args:
-            size (`str`): one of `"0.4b"`, `"1.0b"`, `"3.5b"`, `"11.2b"`.
-            kwargs: fields of this class to set beside the size's own.
-
-        Raises:
-            ValueError: there is no such size.
-
-        Example:
-
-        ```python
-        >>> FlorenzConfig.from_size("0.4b").text_config.d_model
-        768
-        ```
-        """
-        if size not in SIZES:
-            raise ValueError(f"there is no size {size!r}: use one of {list(SIZES)}")
-        return cls(**{part: dict(values) for part, values in SIZES[size].items()}, **kwargs)
 
 
 FlorenzConfig.register_for_auto_class()

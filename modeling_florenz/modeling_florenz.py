@@ -6,7 +6,6 @@ logits of both decoder kinds are soft-capped.
 """
 
 import copy
-import inspect
 from typing import Any
 
 import torch
@@ -41,14 +40,11 @@ from transformers.models.gemma2.modeling_gemma2 import (
     Gemma2RotaryEmbedding,
 )
 from transformers.utils import can_return_tuple
+from transformers.utils.deprecation import deprecate_kwarg
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_florenz import FlorenzConfig
-
-
-# What transformers calls the cache: it has another name from 5.24 on.
-_CACHE = "cache" if "cache" in inspect.signature(create_causal_mask).parameters else "past_key_values"
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -247,17 +243,15 @@ class FlorenzDecoderLayer(Gemma2DecoderLayer):
         position_embeddings: tuple[torch.Tensor, torch.Tensor],
         attention_mask: torch.Tensor | None = None,
         encoder_attention_mask: torch.Tensor | None = None,
-        past_key_values: EncoderDecoderCache | None = None,
         cache: EncoderDecoderCache | None = None,
         **kwargs: Any,
     ) -> torch.Tensor:
-        cache = past_key_values if cache is None else cache
         residual = hidden_states
         hidden_states, _ = self.self_attn(
             hidden_states=self.input_layernorm(hidden_states),
             position_embeddings=position_embeddings,
             attention_mask=attention_mask,
-            **{_CACHE: None if cache is None else cache.self_attention_cache},
+            cache=None if cache is None else cache.self_attention_cache,
             **kwargs,
         )
         hidden_states = residual + self.post_attention_layernorm(hidden_states)
@@ -284,7 +278,7 @@ class FlorenzPreTrainedModel(PreTrainedModel):
     input_modalities = ("image", "text")
     supports_gradient_checkpointing = True
     _no_split_modules = ["FlorenzDecoderLayer", "BartEncoderLayer", "BartDecoderLayer", "Florence2VisionBlock"]
-    _skip_keys_device_placement = ["past_key_values", "cache"]
+    _skip_keys_device_placement = ["cache"]
     _supports_flash_attn = True
     _supports_sdpa = True
     _supports_flex_attn = True
@@ -359,7 +353,7 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
                 "config": self.config,
                 "inputs_embeds": inputs_embeds,
                 "attention_mask": attention_mask,
-                _CACHE: self_attention_cache,
+                "cache": self_attention_cache,
                 "position_ids": position_ids,
             }
             masks = {
@@ -383,10 +377,10 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
                 position_embeddings,
                 masks[layer_type],
                 encoder_attention_mask=encoder_attention_mask,
-                **{_CACHE: cache},  # gradient checkpointing drops it by this name
+                cache=cache,  # gradient checkpointing drops it by this name
                 **kwargs,
             )
-        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.norm(hidden_states), **{_CACHE: cache})
+        return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=self.norm(hidden_states), cache=cache)
 
 
 class FlorenzModel(FlorenzPreTrainedModel):
@@ -437,12 +431,12 @@ class FlorenzModel(FlorenzPreTrainedModel):
         pixel_values: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        image_features: torch.Tensor | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
         """Put the image tokens in front of the prompt.
 
         Args:
-            image_features (`(batch, image, d_model)`): finished image tokens, instead of `pixel_values`.
+            mm_encoder_outputs: `{"image": ...}` with the output of `get_image_features`, instead of `pixel_values`.
 
         Returns:
             embeddings `(batch, image + prompt, d_model)`, their mask `(batch, image + prompt)`, the image tokens.
@@ -460,21 +454,23 @@ class FlorenzModel(FlorenzPreTrainedModel):
                 f"attention_mask has shape {tuple(attention_mask.shape)}, but the prompt is "
                 f"{tuple(inputs_embeds.shape[:2])}: give one entry for each prompt token and none for the image"
             )
+        image = (mm_encoder_outputs or {}).get("image")
         if pixel_values is not None:
-            if image_features is not None:
-                raise ValueError("pixel_values and image_features were both given: pass one of them")
-            image_features = self.get_image_features(pixel_values).pooler_output
-        if image_features is not None:
-            ones = torch.ones(image_features.shape[:2], dtype=torch.long, device=image_features.device)
+            if image is not None:
+                raise ValueError("pixel_values and mm_encoder_outputs were both given: pass one of them")
+            image = self.get_image_features(pixel_values)
+        image_tokens = None if image is None else image.pooler_output
+        if image_tokens is not None:
+            ones = torch.ones(image_tokens.shape[:2], dtype=torch.long, device=image_tokens.device)
             if inputs_embeds is None:
-                inputs_embeds, attention_mask = image_features, ones
-            elif image_features.shape[0] != inputs_embeds.shape[0]:
+                inputs_embeds, attention_mask = image_tokens, ones
+            elif image_tokens.shape[0] != inputs_embeds.shape[0]:
                 raise ValueError(
-                    f"{image_features.shape[0]} images came with {inputs_embeds.shape[0]} prompts: give one each"
+                    f"{image_tokens.shape[0]} images came with {inputs_embeds.shape[0]} prompts: give one each"
                 )
             else:
-                image_features = image_features.to(inputs_embeds.device, inputs_embeds.dtype)
-                inputs_embeds = torch.cat((image_features, inputs_embeds), dim=1)
+                image_tokens = image_tokens.to(inputs_embeds.device, inputs_embeds.dtype)
+                inputs_embeds = torch.cat((image_tokens, inputs_embeds), dim=1)
                 ones = ones.to(attention_mask.device, attention_mask.dtype)
                 attention_mask = torch.cat((ones, attention_mask), dim=1)
         if inputs_embeds is None or inputs_embeds.shape[1] == 0:
@@ -484,9 +480,10 @@ class FlorenzModel(FlorenzPreTrainedModel):
             raise ValueError(
                 f"image and prompt together have {inputs_embeds.shape[1]} tokens: the encoder takes {limit} at most"
             )
-        return inputs_embeds, attention_mask, image_features
+        return inputs_embeds, attention_mask, image_tokens
 
     @can_return_tuple
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -495,18 +492,17 @@ class FlorenzModel(FlorenzPreTrainedModel):
         decoder_input_ids: torch.LongTensor | None = None,
         decoder_attention_mask: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | tuple | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         decoder_inputs_embeds: torch.Tensor | None = None,
         use_cache: bool | None = None,
-        image_features: torch.Tensor | None = None,
-        cache: Cache | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqModelOutput:
-        cache = past_key_values if cache is None else cache
+        image_tokens = None
         if encoder_outputs is None:
-            inputs_embeds, attention_mask, image_features = self.merge_inputs(
-                input_ids, pixel_values, attention_mask, inputs_embeds, image_features
+            inputs_embeds, attention_mask, image_tokens = self.merge_inputs(
+                input_ids, pixel_values, attention_mask, inputs_embeds, mm_encoder_outputs
             )
             encoder_outputs = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
         elif not isinstance(encoder_outputs, BaseModelOutput):
@@ -524,19 +520,19 @@ class FlorenzModel(FlorenzPreTrainedModel):
             encoder_attention_mask=attention_mask,
             inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
-            **{_CACHE if self.config.text_config.model_type == "bart" else "cache": cache},
+            cache=cache,
             **kwargs,
         )
         return Florence2Seq2SeqModelOutput(
             last_hidden_state=decoder_outputs.last_hidden_state,
-            **{_CACHE: decoder_outputs.get(_CACHE)},
+            cache=decoder_outputs.cache,
             decoder_hidden_states=decoder_outputs.hidden_states,
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
             encoder_last_hidden_state=encoder_hidden_states,
             encoder_hidden_states=encoder_outputs.hidden_states,
             encoder_attentions=encoder_outputs.attentions,
-            image_hidden_states=image_features,
+            image_hidden_states=image_tokens,
         )
 
 
@@ -548,7 +544,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
     ```python
     >>> from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
 
-    >>> model = FlorenzForConditionalGeneration(FlorenzConfig.from_size("0.4b"))  # doctest: +SKIP
+    >>> model = FlorenzForConditionalGeneration(FlorenzConfig())  # doctest: +SKIP
     ```
     """
 
@@ -585,6 +581,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
 
     @can_return_tuple
+    @deprecate_kwarg("past_key_values", "5.40.0", new_name="cache")
     def forward(
         self,
         input_ids: torch.LongTensor | None = None,
@@ -593,16 +590,15 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         decoder_input_ids: torch.LongTensor | None = None,
         decoder_attention_mask: torch.Tensor | None = None,
         encoder_outputs: BaseModelOutput | tuple | None = None,
-        past_key_values: Cache | None = None,
+        cache: Cache | None = None,
         inputs_embeds: torch.Tensor | None = None,
         decoder_inputs_embeds: torch.Tensor | None = None,
         labels: torch.LongTensor | None = None,
         use_cache: bool | None = None,
         logits_to_keep: int | torch.Tensor = 0,
         num_items_in_batch: torch.Tensor | int | None = None,
-        image_features: torch.Tensor | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         loss_chunk_size: int | None = None,
-        cache: Cache | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqLMOutput:
         """Predict the decoder's next tokens, with a loss if `labels` are given.
@@ -613,8 +609,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             attention_mask (`(batch, prompt)`): 1 for prompt tokens to read. Image tokens need no entry.
             labels (`(batch, length)`): target ids, -100 where nothing is asked. Not shifted.
             num_items_in_batch: number of target tokens over all accumulated batches; the loss is their sum over it.
-            image_features (`(batch, image, d_model)`): finished image tokens, instead of `pixel_values`.
-            cache, past_key_values: what earlier calls left; the second is its name before transformers 5.24.
+            cache: what earlier calls left.
+            mm_encoder_outputs: `{"image": model.get_image_features(pixel_values)}`, instead of `pixel_values`.
             loss_chunk_size: target tokens whose logits exist at a time; the output then has a loss and no logits.
 
         Raises:
@@ -633,12 +629,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             decoder_input_ids=decoder_input_ids,
             decoder_attention_mask=decoder_attention_mask,
             encoder_outputs=encoder_outputs,
-            past_key_values=past_key_values,
             cache=cache,
             inputs_embeds=inputs_embeds,
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
-            image_features=image_features,
+            mm_encoder_outputs=mm_encoder_outputs,
             **kwargs,
         )
         cap = self.config.text_config.final_logit_softcapping
@@ -657,7 +652,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         return Florence2Seq2SeqLMOutput(
             loss=loss,
             logits=logits,
-            **{_CACHE: outputs.get(_CACHE)},
+            cache=outputs.cache,
             decoder_hidden_states=outputs.decoder_hidden_states,
             decoder_attentions=outputs.decoder_attentions,
             cross_attentions=outputs.cross_attentions,
@@ -671,9 +666,12 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         self, inputs: torch.Tensor | None, bos_token_id: torch.Tensor | None, model_kwargs: dict[str, Any]
     ) -> torch.Tensor:
         # An image alone is a whole input. The inherited method would prompt the encoder with the decoder's bos id.
-        pixel_values = model_kwargs.get("pixel_values")
-        if inputs is None and pixel_values is not None and model_kwargs.get("encoder_outputs") is None:
-            return torch.empty((pixel_values.shape[0], 0), dtype=torch.long, device=pixel_values.device)
+        if model_kwargs.get("encoder_outputs") is not None:
+            model_kwargs.pop("mm_encoder_outputs", None)  # inside them already
+        image = (model_kwargs.get("mm_encoder_outputs") or {}).get("image")
+        pixels = model_kwargs.get("pixel_values") if image is None else image.pooler_output
+        if inputs is None and pixels is not None and model_kwargs.get("encoder_outputs") is None:
+            return torch.empty((pixels.shape[0], 0), dtype=torch.long, device=pixels.device)
         return super()._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
 
     def _maybe_prepare_encoder_kwargs_for_generation(
@@ -683,6 +681,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         model_input_name: str | None,
         generation_config: GenerationConfig,
     ) -> dict[str, Any]:
+        mm_encoder_outputs = model_kwargs.pop("mm_encoder_outputs", None)
         if model_kwargs.get("encoder_outputs") is None:
             # The inherited method hands pixel_values to the text encoder, which swallows them without a word.
             prompt = "inputs_embeds" if model_input_name == "inputs_embeds" else "input_ids"
@@ -690,21 +689,16 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             if mask is not None:
                 # An assistant gets the mask of the main model's encoder states, with the image in front.
                 mask = mask[:, max(0, mask.shape[1] - inputs_tensor.shape[1]) :]
-            inputs_embeds, attention_mask, _ = self.model.merge_inputs(
+            inputs_embeds, model_kwargs["attention_mask"], _ = self.model.merge_inputs(
                 pixel_values=model_kwargs.pop("pixel_values", None),
-                image_features=model_kwargs.pop("image_features", None),
+                mm_encoder_outputs=mm_encoder_outputs,
                 attention_mask=mask,
                 **{prompt: inputs_tensor},
             )
-            model_kwargs.pop("inputs_embeds", None)
-            model_kwargs["attention_mask"] = attention_mask
-            model_kwargs["encoder_outputs"] = self.model.encoder(
-                inputs_embeds=inputs_embeds,
-                attention_mask=attention_mask,
-                output_attentions=generation_config.output_attentions,
-                output_hidden_states=generation_config.output_hidden_states,
-                return_dict=True,
+            model_kwargs = self._prepare_text_encoder_decoder_kwargs_for_generation(
+                inputs_embeds, model_kwargs, "inputs_embeds", generation_config
             )
+            model_kwargs.pop("inputs_embeds", None)
         mask = model_kwargs.get("decoder_attention_mask")
         if mask is not None and self.config.text_config.model_type == "bart" and not mask[:, 0].all():
             raise ValueError(
@@ -721,11 +715,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         batch_size: int,
         max_cache_length: int,
     ) -> None:
-        given = model_kwargs.get(_CACHE)
+        given = model_kwargs.get("cache")
         super()._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
-        cache = model_kwargs.get(_CACHE)
+        cache = model_kwargs.get("cache")
         if given is not None or cache is None:
             return
         # The inherited cross-attention cache takes over the decoder's sliding window and would cut the encoder states.

@@ -10,6 +10,15 @@ import warnings
 from typing import Any
 
 import torch
+import transformers
+
+
+if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 24):
+    raise ImportError(
+        f"Florenz needs transformers 5.24 or newer, but {transformers.__version__} is installed: "
+        'pip install --upgrade "transformers>=5.24,<6"'
+    )
+
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_transforms import to_pil_image
 from transformers.image_utils import ImageInput, ImageType, get_image_type, load_image
@@ -17,11 +26,23 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.processing_utils import ProcessorMixin
 
 
-LANGUAGES = {"en": "English", "de": "German", "fr": "French", "es": "Spanish", "ru": "Russian"}
-LANGUAGES |= {"zh": "simplified Chinese"}
+LANGUAGES = {
+    "en": "English",
+    "de": "German",
+    "fr": "French",
+    "es": "Spanish",
+    "ru": "Russian",
+    "zh": "simplified Chinese",
+}
 # First words of a caption, put into the decoder to fix its language (Florenz paper, appendix prompts).
-PREFIXES = {"en": "The image shows", "de": "Das Bild zeigt", "fr": "La photo montre", "es": "La imagen muestra"}
-PREFIXES |= {"ru": "На картинке изображен", "zh": "图为"}
+PREFIXES = {
+    "en": "The image shows",
+    "de": "Das Bild zeigt",
+    "fr": "La photo montre",
+    "es": "La imagen muestra",
+    "ru": "На картинке изображен",
+    "zh": "图为",
+}
 # Florence-2's own prompt sentences, and the Florenz paper's one for translation.
 TASKS = {
     "caption": "What does the image describe?",
@@ -43,8 +64,13 @@ _TOKENIZER_LOCK = threading.Lock()
 
 def florenz_image_processor(image_size: int = 768) -> CLIPImageProcessorPil:
     """Build the image processor: stretch to a square of `image_size` px (PIL bicubic), normalise like Florence-2."""
-    size, mean, std = {"height": image_size, "width": image_size}, [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-    return CLIPImageProcessorPil(size=size, do_center_crop=False, resample=3, image_mean=mean, image_std=std)
+    return CLIPImageProcessorPil(
+        size={"height": image_size, "width": image_size},
+        do_center_crop=False,
+        resample=3,
+        image_mean=[0.485, 0.456, 0.406],
+        image_std=[0.229, 0.224, 0.225],
+    )
 
 
 def _array_to_pil(array: Any) -> Any:

@@ -39,8 +39,8 @@ def write_captions(
             pixels = inputs.pop("pixel_values")
             if features is None:
                 with torch.inference_mode():
-                    features = captioner.model.get_image_features(pixels).pooler_output
-            for piece in _pieces(captioner, inputs | {"image_features": features}, stop):
+                    features = captioner.model.get_image_features(pixels)
+            for piece in _pieces(captioner, inputs | {"mm_encoder_outputs": {"image": features}}, stop):
                 text = (texts[language] + piece).lstrip()
                 texts[language] = text[:1].upper() + text[1:]
                 yield dict(texts)

@@ -19,7 +19,7 @@ def freeze_as_in_paper(model: FlorenzForConditionalGeneration) -> None:
     Example:
 
     ```python
-    >>> model = FlorenzForConditionalGeneration(FlorenzConfig.from_size("0.4b"))  # doctest: +SKIP
+    >>> model = FlorenzForConditionalGeneration(config_from_size("0.4b"))  # doctest: +SKIP
     >>> freeze_as_in_paper(model)  # doctest: +SKIP
     >>> sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)  # doctest: +SKIP
     337631232

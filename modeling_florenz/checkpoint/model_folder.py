@@ -8,8 +8,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from transformers import GenerationConfig
 
-from ..configuration_florenz import SIZES, FlorenzConfig
+from ..configuration_florenz import FlorenzConfig
 from ..processing_florenz import FlorenzProcessor
+from ..sizes import SIZES
 from .licences import write_licences
 from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
 

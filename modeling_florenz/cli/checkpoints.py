@@ -14,8 +14,9 @@ from ..checkpoint.conversion import generation_settings, paper_generation, plan_
 from ..checkpoint.inspection import inspect_checkpoint
 from ..checkpoint.model_folder import size_of, write_model_folder
 from ..checkpoint.sources import read_json, resolve_source
-from ..configuration_florenz import SIZES, FlorenzConfig
+from ..configuration_florenz import FlorenzConfig
 from ..processing_florenz import FlorenzProcessor
+from ..sizes import SIZES, config_from_size
 
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -81,7 +82,7 @@ def _processor(florence: str | Path, gemma: str | Path) -> FlorenzProcessor:
 def _build(arguments: argparse.Namespace) -> int:
     from ..checkpoint.composition import plan_composition
 
-    config = FlorenzConfig.from_size(arguments.size)
+    config = config_from_size(arguments.size)
     florence = resolve_source(arguments.florence)
     gemma = resolve_source(arguments.gemma, weights=config.text_config.model_type == "gemma2")
     tensors = plan_composition(config, florence, gemma, DTYPES[arguments.dtype or "fp32"], arguments.seed)

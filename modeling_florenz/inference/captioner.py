@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from PIL import Image
 from transformers import PreTrainedConfig, TextIteratorStreamer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..checkpoint.quantization import quantization_config
 from ..checkpoint.sources import read_json, resolve_source
@@ -181,7 +182,7 @@ class Captioner:
                 inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
                 if features is None:
                     with torch.inference_mode():
-                        features = self.model.get_image_features(inputs["pixel_values"]).pooler_output
+                        features = self.model.get_image_features(inputs["pixel_values"])
                 for row, text in zip(rows, self._generate(inputs, num_beams, features), strict=True):
                     row[language] = text
             results += rows
@@ -269,11 +270,11 @@ class Captioner:
         return {"num_beams": num_beams, "early_stopping": num_beams > 1, "do_sample": False}
 
     @torch.inference_mode()
-    def _generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
+    def _generate(self, inputs: Any, num_beams: int, features: BaseModelOutputWithPooling | None = None) -> list[str]:
         inputs = dict(inputs)
         if features is not None:
             # The same images in another language: only the prompt is new.
             del inputs["pixel_values"]
-            inputs["image_features"] = features
+            inputs["mm_encoder_outputs"] = {"image": features}
         ids = self.model.generate(**inputs, **self._search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))

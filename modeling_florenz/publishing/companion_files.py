@@ -5,8 +5,8 @@ from pathlib import Path
 
 from ..card_template import read_facts
 from ..checkpoint.licences import write_licences
-from ..configuration_florenz import SIZES
 from ..inference.captioner import BUNDLED_MODEL
+from ..sizes import SIZES
 
 
 def write_papers(folder: Path, name: str, target: Path) -> list[Path]:

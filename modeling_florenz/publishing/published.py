@@ -5,7 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from ..card_template import read_results
-from ..configuration_florenz import SIZES
+from ..sizes import SIZES
 from ..tiny.cards import render_dataset_card, render_italian_card, render_tiny_card
 from .size_cards import render_model_card
 

@@ -9,8 +9,8 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ..card_template import LANGUAGES, OWNER, PAPER, TAGS, coverage, fill, read_facts, read_results, table
 from ..checkpoint.freezing import freeze_as_in_paper
-from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..sizes import config_from_size
 
 
 _M30K, _XM = "Multi30K, mean of test 2016, 2017 and AmbiguousCOCO", "XM3600"
@@ -52,7 +52,7 @@ class Score(NamedTuple):
 def count_parameters(size: str) -> tuple[int, int]:
     """Count all parameters of a size and those the paper trains, tied ones once."""
     with torch.device("meta"):
-        model = FlorenzForConditionalGeneration(FlorenzConfig.from_size(size))
+        model = FlorenzForConditionalGeneration(config_from_size(size))
     total = sum(parameter.numel() for parameter in model.parameters())
     freeze_as_in_paper(model)
     return total, sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 from PIL import Image
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
@@ -41,6 +42,7 @@ def generate(
             image_size=32,
         )
         del inputs["pixel_values"]
-        ids = model.generate(**inputs, image_features=image_features[batch], num_beams=1, max_new_tokens=64)
+        shown = {"image": BaseModelOutputWithPooling(pooler_output=image_features[batch])}
+        ids = model.generate(**inputs, mm_encoder_outputs=shown, num_beams=1, max_new_tokens=64)
         texts += processor.decode_generated(ids, inputs.get("decoder_input_ids"))
     return texts

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import nn
 from torch.utils.data import Dataset
 from transformers import Trainer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..processing_florenz import FlorenzProcessor
@@ -111,12 +112,13 @@ class SceneTrainer(Trainer):
     def compute_loss(self, model: Any, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
         inputs = dict(inputs)
         image = model.model.multi_modal_projector(inputs.pop("tower_features"))
+        shown = {"image": BaseModelOutputWithPooling(pooler_output=image)}
         if not self.alignment:
-            return super().compute_loss(model, inputs | {"image_features": image}, *args, **kwargs)
+            return super().compute_loss(model, inputs | {"mm_encoder_outputs": shown}, *args, **kwargs)
         marks = inputs.pop("source_mask")
         prompts = {"input_ids": inputs.pop("caption_ids"), "attention_mask": inputs.pop("caption_mask")}
-        loss, outputs = super().compute_loss(model, inputs | {"image_features": image}, True, **kwargs)
-        embeddings, mask, _ = model.model.merge_inputs(**prompts, image_features=image)
+        loss, outputs = super().compute_loss(model, inputs | {"mm_encoder_outputs": shown}, True, **kwargs)
+        embeddings, mask, _ = model.model.merge_inputs(**prompts, mm_encoder_outputs=shown)
         seen = model.model.encoder(inputs_embeds=embeddings, attention_mask=mask).last_hidden_state
         tokens = image.shape[1]
         words = outputs.encoder_last_hidden_state[:, tokens:]

@@ -61,9 +61,9 @@ class FlorenzTrainer(Seq2SeqTrainer):
             self.florenz.model.vision_tower.eval()
         if keys := inputs.pop("image_keys", None):
             with torch.no_grad():
-                features = self.florenz.get_image_features(inputs.pop("pixel_values")).pooler_output
-            self.data_collator.features.write(keys, features)
-            inputs["image_features"] = features
+                features = self.florenz.get_image_features(inputs.pop("pixel_values"))
+            self.data_collator.features.write(keys, features.pooler_output)
+            inputs["mm_encoder_outputs"] = {"image": features}
         if model.training:
             if self.loss_chunk_size:
                 inputs["loss_chunk_size"] = self.loss_chunk_size

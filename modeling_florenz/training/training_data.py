@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..data.coco_karpathy import load_coco_karpathy
 from ..data.commute import load_commute
@@ -136,7 +137,7 @@ class TrainingCollator:
         )
         if cached is not None:
             del batch["pixel_values"]
-            batch["image_features"] = cached
+            batch["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=cached)}
         elif keys:
             batch["image_keys"] = keys
         if nothing:

@@ -11,8 +11,8 @@ import sys
 import time
 from pathlib import Path
 
-from modeling_florenz import FlorenzConfig
 from modeling_florenz.cli.checkpoints import DTYPES
+from modeling_florenz.sizes import config_from_size
 
 
 sys.path.append(str(Path(__file__).parents[1] / "support"))
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     source, copy, out = (arguments.folder / name for name in ("source", "copy", "florenz"))
     if not source.exists():
-        write_research_checkpoint(source, FlorenzConfig.from_size(arguments.size), DTYPES[arguments.dtype])
+        write_research_checkpoint(source, config_from_size(arguments.size), DTYPES[arguments.dtype])
     size = sum(path.stat().st_size for path in source.iterdir())
     print(
         f"{arguments.size} {arguments.dtype}: {size / 1e9:.2f} GB in {len(list(source.glob('*.safetensors')))} files"

@@ -16,8 +16,9 @@ import torch
 import yaml
 from PIL import Image
 
-from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
+from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.sizes import config_from_size
 
 
 FACTS = Path(__file__).parents[2] / "hub_cards" / "facts"
@@ -29,7 +30,7 @@ def measure(size: str, threads: int, tokens: int) -> dict[str, float | str]:
     torch.manual_seed(0)
     dtype = yaml.safe_load((FACTS / f"{size}.yaml").read_text(encoding="utf-8"))["dtype"]
     torch.set_default_dtype(getattr(torch, dtype))
-    model = FlorenzForConditionalGeneration(FlorenzConfig.from_size(size)).eval()
+    model = FlorenzForConditionalGeneration(config_from_size(size)).eval()
     image = torch.rand(1, 3, 768, 768)
     prompt = torch.randint(5, 50_000, (1, 12))
     inputs = {"input_ids": prompt, "attention_mask": torch.ones_like(prompt), "pixel_values": image}

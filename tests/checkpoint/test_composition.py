@@ -16,6 +16,7 @@ from modeling_florenz.checkpoint.composition import plan_composition
 from modeling_florenz.checkpoint.conversion import expected_shapes, fill_model, generation_settings
 from modeling_florenz.checkpoint.model_folder import write_model_folder
 from modeling_florenz.checkpoint.vocabulary import FlorenceIds
+from modeling_florenz.sizes import config_from_size
 
 
 LAYOUTS = ("old", "native")
@@ -152,7 +153,7 @@ def test_with_gates_at_zero_the_logits_are_those_of_gemma(compose, tmp_path: Pat
 
 @pytest.mark.slow
 def test_at_the_width_of_2b_the_logits_are_those_of_gemma(compose, tmp_path: Path) -> None:
-    real = FlorenzConfig.from_size("3.5b").text_config.to_dict()
+    real = config_from_size("3.5b").text_config.to_dict()
     known = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "head_dim")
     config = tiny_config("gemma2", **{key: real[key] for key in known}, query_pre_attn_scalar=256)
     model = fill_model(config, compose(config))

@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from modeling_florenz import FlorenzConfig
 from modeling_florenz.checkpoint.quantization import quantization_config
 from modeling_florenz.cli import main
 from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.sizes import config_from_size
 
 
 @pytest.mark.skipif(importlib.util.find_spec("torchao") is None, reason="torchao is not installed")
@@ -32,7 +32,7 @@ def test_int8_captions_the_sample_and_keeps_what_is_delicate() -> None:
 
 def test_an_unknown_preset_is_refused() -> None:
     with pytest.raises(ValueError, match="no quantisation 'int2': use one of int8, int4"):
-        quantization_config("int2", torch.bfloat16, FlorenzConfig.from_size("3.5b"))
+        quantization_config("int2", torch.bfloat16, config_from_size("3.5b"))
 
 
 def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

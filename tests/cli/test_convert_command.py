@@ -237,9 +237,9 @@ def test_loading_a_research_checkpoint_names_the_command(source: Path) -> None:
 
 
 def test_inspect_tells_the_published_size(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from modeling_florenz import FlorenzConfig
+    from modeling_florenz.sizes import config_from_size
 
-    FlorenzConfig.from_size("3.5b").save_pretrained(tmp_path)
+    config_from_size("3.5b").save_pretrained(tmp_path)
     assert main(["inspect", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert (found["size"], found["license"], found["decoder"]) == ("3.5b", "gemma", "gemma2")

@@ -8,7 +8,7 @@ from transformers import BartConfig, Gemma2Config, LlamaConfig
 from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
 from modeling_florenz import FlorenzConfig
-from modeling_florenz.configuration_florenz import SIZES
+from modeling_florenz.sizes import SIZES, config_from_size
 
 
 BASE_WIDTHS, LARGE_WIDTHS = [128, 256, 512, 1024], [256, 512, 1024, 2048]
@@ -25,7 +25,7 @@ PUBLISHED = {
 
 @pytest.mark.parametrize("size", PUBLISHED)
 def test_published_sizes_have_the_published_shape(size: str) -> None:
-    config = FlorenzConfig.from_size(size)
+    config = config_from_size(size)
     vision, encoder, decoder = config.vision_config, config.encoder_config, config.text_config
     widths, encoder_shape, (kind, width, layers, heads, key_heads, ffn, vocab_size) = PUBLISHED[size]
 
@@ -65,15 +65,15 @@ def test_published_sizes_have_the_published_shape(size: str) -> None:
 
 def test_from_size_leaves_the_table_untouched_and_takes_other_fields() -> None:
     before = json.dumps(SIZES)
-    config = FlorenzConfig.from_size("3.5b", cross_attention_every_n_layers=2)
+    config = config_from_size("3.5b", cross_attention_every_n_layers=2)
     assert config.text_config.cross_attention_every_n_layers == 2
-    assert FlorenzConfig.from_size("3.5b").text_config.cross_attention_every_n_layers == 1
+    assert config_from_size("3.5b").text_config.cross_attention_every_n_layers == 1
     assert json.dumps(SIZES) == before
 
 
 def test_unknown_size_is_refused_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"no size '7b'.*'0\.4b', '1\.0b', '3\.5b', '11\.2b'"):
-        FlorenzConfig.from_size("7b")
+        config_from_size("7b")
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -157,14 +157,33 @@ def build(kind: str, top: dict[str, Any], **parts: dict[str, Any]) -> FlorenzCon
         ("bart", {}, {"text_config": {"final_logit_softcapping": "30"}}, r"softcapping is '30': .*positive"),
         ("bart", {"pad_token_id": 120}, {}, r"pad_token_id is 120: it must lie in the decoder's 120 ids"),
         ("gemma2", {"decoder_start_token_id": -1}, {}, r"decoder_start_token_id is -1: .*120 ids"),
+        ("gemma2", {"pad_token_id": "0"}, {}, r"'pad_token_id' expected int, got str \(value: '0'\)$"),
+        ("gemma2", {"vision_config": "davit"}, {}, r"'vision_config' with value 'davit' doesn't match any type"),
+        ("gemma2", {"vision_config": []}, {}, r"'vision_config' with value \[\] doesn't match any type"),
+        ("gemma2", {"num_labels": 10**9}, {}, r"config.num_labels is 1000000000: use whole numbers from 0 to 1,024"),
+        ("bart", {}, {"vision_config": {"window_size": 0}}, r"window_size is 0: use whole numbers from 1"),
+        ("bart", {}, {"vision_config": {"window_size": -1}}, r"window_size is -1: use whole numbers from 1"),
+        ("bart", {}, {"vision_config": {"window_size": "4"}}, r"'window_size' expected int, got str"),
+        ("bart", {}, {"vision_config": {"depths": [1, 1, 10**9, 1]}}, r"depths is \[1, 1, 1000000000, 1\]: .*1,024"),
+        ("bart", {}, {"vision_config": {"depths": [300, 300, 300, 300]}}, r"depths has 1200 blocks: .*1,024"),
+        ("bart", {}, {"vision_config": {"patch_stride": [4, 2, 0, 2]}}, r"patch_stride is \[4, 2, 0, 2\]: use whole"),
+        ("bart", {}, {"encoder_config": {"encoder_layers": 10**9}}, r"encoder_layers is 1000000000: .*1,024"),
+        ("bart", {}, {"encoder_config": {"vocab_size": 10**12}}, r"vocab_size is 1000000000000: .*16,777,216"),
+        ("bart", {}, {"encoder_config": {"vocab_size": "99"}}, r"'vocab_size' expected int, got str \(value: '99'\)$"),
+        ("bart", {}, {"text_config": {"decoder_layers": 0}}, r"decoder_layers is 0: use whole numbers from 1"),
+        ("gemma2", {}, {"text_config": {"num_hidden_layers": 10**9}}, r"hidden_layers is 1000000000: .*1,024"),
+        ("gemma2", {}, {"text_config": {"num_attention_heads": 0}}, r"num_attention_heads is 0: use whole numbers"),
+        ("gemma2", {}, {"text_config": {"sliding_window": 0}}, r"sliding_window is 0: use whole numbers from 1"),
+        ("gemma2", {}, {"text_config": {"rms_norm_eps": float("nan")}}, r"rms_norm_eps is nan: .*positive"),
     ],
 )
 def test_bad_value_is_refused_with_its_name_and_the_rule(
     kind: str, top: dict[str, Any], parts: dict[str, dict[str, Any]], message: str
 ) -> None:
     build(kind, {})
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         build(kind, top, **parts)
+    assert "\n" not in str(error.value)
 
 
 def test_decoder_config_of_another_family_is_refused() -> None:
@@ -174,10 +193,10 @@ def test_decoder_config_of_another_family_is_refused() -> None:
 
 @pytest.mark.parametrize(("image_size", "tokens"), [(32, 2), (224, 50), (768, 577), (1600, 2501)])
 def test_image_size_gives_its_number_of_tokens(image_size: int, tokens: int) -> None:
-    assert FlorenzConfig.from_size("0.4b").num_image_tokens(image_size) == tokens
+    assert config_from_size("0.4b").num_image_tokens(image_size) == tokens
 
 
 @pytest.mark.parametrize("image_size", [100, 1632, 0, -32])
 def test_image_size_that_does_not_fit_is_refused(image_size: int) -> None:
     with pytest.raises(ValueError, match=rf"{image_size} px do not fit.*multiple of 32 px up to 1600 px"):
-        FlorenzConfig.from_size("0.4b").num_image_tokens(image_size)
+        config_from_size("0.4b").num_image_tokens(image_size)

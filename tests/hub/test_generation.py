@@ -91,8 +91,8 @@ def test_a_static_cache_gives_what_a_dynamic_one_gives(model, inputs, search) ->
     dynamic = decode(model, inputs, **search)
     static = decode(model, inputs, **search, cache_implementation="static")
     assert_same(dynamic, static)
-    assert static.past_key_values.is_compileable
-    assert dynamic.past_key_values.self_attention_cache.is_compileable is False
+    assert static.cache.is_compileable
+    assert dynamic.cache.self_attention_cache.is_compileable is False
 
 
 @pytest.mark.parametrize("search", [{}, {"num_beams": 4}], ids=["greedy", "beams"])
@@ -220,6 +220,27 @@ def test_an_image_or_a_prompt_alone_is_enough(model, inputs, given, num_beams) -
     assert_same(cached, decode(model, {"encoder_outputs": states, "attention_mask": mask}, num_beams=num_beams))
 
 
+@pytest.mark.parametrize("num_beams", [1, 4])
+@pytest.mark.parametrize("prompt", [True, False], ids=["beside a prompt", "alone"])
+def test_finished_image_tokens_give_what_their_images_give(model, inputs, prompt, num_beams) -> None:
+    part = inputs if prompt else {"pixel_values": inputs["pixel_values"]}
+    with torch.no_grad():
+        finished = {"image": model.get_image_features(inputs["pixel_values"])}
+    given = {name: value for name, value in part.items() if name != "pixel_values"} | {"mm_encoder_outputs": finished}
+    expected = decode(model, part, num_beams=num_beams)
+    assert_same(expected, decode(model, given, num_beams=num_beams))
+    assert_same(expected, decode(model, given, num_beams=num_beams))  # what was given is left as it was
+
+
+def test_finished_encoder_states_stand_before_finished_image_tokens(model, inputs) -> None:
+    other = {"image": model.get_image_features(inputs["pixel_values"].flip(-1))}
+    texts = []
+    for more in ({}, {"mm_encoder_outputs": other}):
+        states, mask = encode(model, inputs)
+        texts.append(decode(model, {"encoder_outputs": states, "attention_mask": mask, **more}, num_beams=4))
+    assert_same(*texts)
+
+
 def test_without_a_mask_the_pads_of_the_encoder_are_masked_and_not_those_of_the_decoder(model, inputs) -> None:
     masked = decode(model, inputs)
     ids = {name: inputs[name] for name in ("input_ids", "pixel_values")}
@@ -268,8 +289,8 @@ def test_encoder_states_are_projected_once_for_a_whole_text(model, inputs, cache
     assert sum(is_cross.values()) == 2 * layers == len(lengths) - 2 * layers
     for name, seen in lengths.items():
         assert seen == ([source] if is_cross[name] else [1] * NEW_TOKENS), name
-    assert outputs.past_key_values.get_seq_length() == NEW_TOKENS
-    for layer in outputs.past_key_values.cross_attention_cache.layers:
+    assert outputs.cache.get_seq_length() == NEW_TOKENS
+    for layer in outputs.cache.cross_attention_cache.layers:
         assert layer.keys.shape[:1] + layer.keys.shape[2:3] == (3 * num_beams, source)
 
 
@@ -313,7 +334,7 @@ def test_half_precision_decodes_close_to_full_precision(model, inputs, search) -
     half = tiny_model(model.config.text_config.model_type).bfloat16()
     outputs = decode(half, inputs, new_tokens=12, **search)
     assert outputs.sequences.shape == (3, 13)
-    assert outputs.past_key_values.cross_attention_cache.layers[0].keys.dtype == torch.bfloat16
+    assert outputs.cache.cross_attention_cache.layers[0].keys.dtype == torch.bfloat16
     states, mask = encode(model, inputs)
     exact = decode(model, {"encoder_outputs": states, "attention_mask": mask}, new_tokens=1).logits[0]
     states = BaseModelOutput(last_hidden_state=encode(model, inputs)[0].last_hidden_state.bfloat16())

@@ -239,7 +239,7 @@ def imports(source: Path) -> list[tuple[int, str, list[str]]]:
 @pytest.mark.parametrize("name", HUB_FILES)
 def test_a_hub_file_imports_only_what_every_user_has(name) -> None:
     source = SOURCES[name]
-    allowed = {"torch", "transformers"} | sys.stdlib_module_names
+    allowed = {"torch", "transformers", "huggingface_hub"} | sys.stdlib_module_names
     assert set(get_imports(source)) <= allowed
     # The function of transformers leaves out imports under `try`; this list leaves out none.
     absolute = {module.partition(".")[0] for level, module, _ in imports(source) if level == 0}
@@ -282,3 +282,16 @@ def test_nothing_compares_the_class_of_a_configuration() -> None:
     # In a local folder each file becomes a module of its own, and the configuration class exists once for each.
     for source in SOURCES.values():
         assert not re.search(r"isinstance\([^)]*FlorenzConfig", source.read_text())
+
+
+@pytest.mark.parametrize("name", ["configuration_florenz.py", "processing_florenz.py"])  # what is loaded first
+@pytest.mark.parametrize("version", ["4.57.1", "5.23.0"])
+def test_an_older_transformers_is_refused_with_the_version_needed(name, version) -> None:
+    code = "import sys, runpy, transformers; transformers.__version__ = sys.argv[2]; runpy.run_path(sys.argv[1])"
+    command = [sys.executable, "-c", code, str(SOURCES[name]), version]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == (
+        f"ImportError: Florenz needs transformers 5.24 or newer, but {version} is installed: "
+        'pip install --upgrade "transformers>=5.24,<6"'
+    )

@@ -91,6 +91,14 @@ def test_image_alone_is_a_whole_input(model: Model) -> None:
     torch.testing.assert_close(outputs.logits, unread, atol=ROUNDING, rtol=0)
 
 
+def test_finished_image_tokens_give_the_logits_of_their_images(model: Model) -> None:
+    with torch.no_grad():
+        finished = {"image": model.get_image_features(tiny_inputs()["pixel_values"])}
+    assert torch.equal(logits_of(model, pixel_values=None, mm_encoder_outputs=finished), logits_of(model))
+    with pytest.raises(ValueError, match="pixel_values and mm_encoder_outputs were both given: pass one of them"):
+        logits_of(model, mm_encoder_outputs=finished)
+
+
 def test_text_alone_is_a_whole_input(model: Model) -> None:
     inputs = tiny_inputs()
     with_mask = logits_of(model, pixel_values=None)
@@ -402,7 +410,7 @@ def test_gradient_checkpointing_recomputes_and_changes_no_gradient(kind: str, us
     torch.testing.assert_close(checkpointed, plain, atol=ROUNDING, rtol=0)
 
 
-@pytest.mark.parametrize("name", ["cache", "past_key_values"])  # from transformers 5.24 on, and before
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])  # the second is what transformers called it before 5.24
 @pytest.mark.parametrize("kind", KINDS)
 @torch.no_grad()
 def test_steps_with_a_cache_under_either_name_give_what_the_whole_gives(kind: str, name: str) -> None:
@@ -425,10 +433,8 @@ def test_cross_attention_in_every_second_layer_decodes_alike_with_and_without_ca
     whole = logits_of(model, labels=None, decoder_input_ids=ids)
     cache, steps = None, []
     for step in range(ids.shape[1]):
-        outputs = model(
-            **tiny_inputs(), decoder_input_ids=ids[:, step : step + 1], past_key_values=cache, use_cache=True
-        )
-        cache = outputs.past_key_values
+        outputs = model(**tiny_inputs(), decoder_input_ids=ids[:, step : step + 1], cache=cache, use_cache=True)
+        cache = outputs.cache
         steps.append(outputs.logits)
     torch.testing.assert_close(torch.cat(steps, dim=1), whole, atol=ROUNDING, rtol=0)
     for beams in (1, 3):

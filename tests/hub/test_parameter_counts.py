@@ -4,8 +4,9 @@ import pytest
 import torch
 from tiny_models import KINDS, tiny_model
 
-from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
+from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.checkpoint.freezing import freeze_as_in_paper
+from modeling_florenz.sizes import config_from_size
 
 
 # size: all parameters, trained in the paper, tensors in a file
@@ -25,7 +26,7 @@ def size(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="module")
 def model(size: str) -> FlorenzForConditionalGeneration:
     with torch.device("meta"):
-        return FlorenzForConditionalGeneration(FlorenzConfig.from_size(size))
+        return FlorenzForConditionalGeneration(config_from_size(size))
 
 
 def test_total_matches_the_published_size(size: str, model: FlorenzForConditionalGeneration) -> None:

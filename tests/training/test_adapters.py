@@ -6,6 +6,7 @@ from peft import PeftModel
 from tiny_models import KINDS, tiny_inputs, tiny_labels, tiny_model
 
 from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
+from modeling_florenz.sizes import config_from_size
 from modeling_florenz.training.adapters import LORA_PARTS, add_adapter, lora_config
 
 
@@ -56,7 +57,7 @@ COUNTS = {
 def test_presets_train_these_parameters_and_no_others_at_every_size(size):
     for parts in LORA_PARTS:
         with torch.device("meta"):
-            model = FlorenzForConditionalGeneration(FlorenzConfig.from_size(size))
+            model = FlorenzForConditionalGeneration(config_from_size(size))
             wrapped = add_adapter(model, lora_config(model, parts, RANK))
         trained = {name: p.numel() for name, p in wrapped.named_parameters() if p.requires_grad}
         lora = sum(count for name, count in trained.items() if "lora_" in name)
