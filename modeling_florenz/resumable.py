@@ -16,6 +16,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 
+class InUse(ValueError):
+    """Another process is writing the same file or folder."""
+
+
 @contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; when the block ends without an error, the file there takes the name `path`.
@@ -67,10 +71,10 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
         folder: the new folder; one of that name may be there if it is empty.
         replace: remove an older folder of that name in the end.
         work: name of work that goes on: the folder, `FOLDER.WORK.partial`, then comes with what an earlier run of
-            the same work left in it, and stays after an error.
+            the same work left in it, and what is in it stays after an error.
 
     Raises:
-        ValueError: the folder exists, or another process is writing it.
+        ValueError: the folder exists, or another process is writing it (`InUse`).
     """
     partial = folder.with_name(f"{folder.name}.{work}.partial" if work else f"{folder.name}.partial")
     with hold(folder):
@@ -84,6 +88,8 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
         except BaseException:
             if not work:
                 shutil.rmtree(partial, ignore_errors=True)
+            with suppress(OSError):  # there is something in it, to go on with
+                partial.rmdir()
             raise
         # Moved away first: half of it must not be seen while it is removed.
         older = folder.with_name(f"{folder.name}.older.partial")
@@ -109,14 +115,14 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
         wait: wait for another process instead of refusing.
 
     Raises:
-        ValueError: another process holds it.
+        InUse: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(_lock_file(path), timeout=-1 if wait else 0)
     try:
         lock.acquire()
     except Timeout:
-        raise ValueError(f"another run is writing {path}: wait until it ends, or give another name") from None
+        raise InUse(f"another run is writing {path}: wait until it ends, or give another name") from None
     try:
         yield
     finally:
@@ -143,6 +149,21 @@ def check_settings(
         raise ValueError(f"{holder} with another {', '.join(changed)}: {fix}")
 
 
+def read_settings(path: Path, fix: str) -> dict[str, Any]:
+    """Read settings that were written as JSON.
+
+    Raises:
+        ValueError: the file is broken; `fix` says what to do.
+    """
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError):
+        settings = None
+    if not isinstance(settings, dict):
+        raise ValueError(f"{path} is broken: {fix}")
+    return settings
+
+
 def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str) -> None:
     """Write the settings down as JSON, or refuse others than those that are there; see `check_settings`.
 
@@ -150,11 +171,7 @@ def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str
         ValueError: the file is broken, or holds other settings.
     """
     if path.exists():
-        try:
-            kept = json.loads(path.read_text(encoding="utf-8"))
-        except ValueError as error:
-            raise ValueError(f"{path} is broken ({error}): {fix}") from None
-        check_settings(kept, json.loads(_encode(settings)), holder, fix)
+        check_settings(read_settings(path, fix), json.loads(_encode(settings)), holder, fix)
     else:
         write_json(path, settings)
 
@@ -171,7 +188,7 @@ class JsonLines:
         fields: of each entry, whose value is its key; of several fields, the tuple of their values.
 
     Raises:
-        ValueError: a line is broken, or two entries with the same key differ; with the number of the line.
+        ValueError: a line is broken or has the key of an earlier one; its number is named.
 
     Example:
 
@@ -186,7 +203,7 @@ class JsonLines:
 
     def __init__(self, path: Path, *fields: str) -> None:
         self.path, self.fields = path, fields
-        self.entries: dict[Hashable, dict[str, Any]] = {}
+        self.entries: dict[Any, dict[str, Any]] = {}
         *lines, last = (path.read_bytes() if path.exists() else b"").split(b"\n")
         for number, line in enumerate(lines, 1):
             if line.strip():
@@ -213,8 +230,10 @@ class JsonLines:
         if found is None:
             raise ValueError(f"{where} is broken: remove that line, and what it held is made again")
         key, entry = found
-        if self.entries.setdefault(key, entry) != entry:
-            raise ValueError(f"{where} differs from an earlier line about {key}: remove one of them")
+        if key in self.entries:
+            name = ", ".join(f"{field} {entry[field]}" for field in self.fields)
+            raise ValueError(f"{where}: {name} is there twice: remove one of them")
+        self.entries[key] = entry
 
     def _read(self, line: bytes) -> tuple[Hashable, dict[str, Any]] | None:
         try:

@@ -5,11 +5,11 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from transformers import GenerationConfig
 
 from ..configuration_florenz import FlorenzConfig
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import whole_folder
 from ..sizes import SIZES
 from .licences import write_licences
 from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
@@ -68,13 +68,10 @@ def write_model_folder(
     max_shard_bytes: int = 5 * 10**9,
     verify: bool = False,
 ) -> Path:
-    """Write a Florenz folder that is there whole or not at all.
-
-    Everything goes into `OUT.partial`, which becomes `OUT` by one rename. A run that was killed leaves only that
-    folder, and the next one starts it anew.
+    """Write a Florenz folder that is there whole or not at all; see `whole_folder`.
 
     Args:
-        out: the new folder; it must not exist.
+        out: the new folder; it must not exist, or be empty.
         tensors: one for every name of the saved model.
         origin: one sentence for the card.
         verify: read the result again and compare every tensor with its source before it gets its name.
@@ -82,29 +79,17 @@ def write_model_folder(
     Raises:
         ValueError: the folder exists, another run is writing it, the disk is too small, or verification fails.
     """
-    if out.exists():
-        raise ValueError(f"{out} exists already: remove it or give another name")
     needed = sum(tensor.num_bytes for tensor in tensors) + _SPARE_BYTES
-    partial, lock = out.with_name(out.name + ".partial"), out.with_name(out.name + ".lock")
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock, timeout=0):
-            shutil.rmtree(partial, ignore_errors=True)
-            if (free := shutil.disk_usage(out.parent).free) < needed:
-                raise ValueError(
-                    f"{out.parent} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are needed: "
-                    "free some or choose another disk"
-                )
-            partial.mkdir()
-            files = write_tensors(partial, tensors, max_shard_bytes)
-            _write_small_files(partial, config, tensors, generation_config, processor, origin, out.name)
-            if verify:
-                compare_tensors(tensors, files)
-            partial.rename(out)
-    except Timeout:
-        raise ValueError(f"another run is writing {out}: wait for it, or give another name") from None
-    finally:
-        lock.unlink(missing_ok=True)
+    with whole_folder(out) as partial:
+        if (free := shutil.disk_usage(partial).free) < needed:
+            raise ValueError(
+                f"{out.parent} has {free / 1e9:.1f} GB free, but {needed / 1e9:.1f} GB are needed: "
+                "free some or choose another disk"
+            )
+        files = write_tensors(partial, tensors, max_shard_bytes)
+        _write_small_files(partial, config, tensors, generation_config, processor, origin, out.name)
+        if verify:
+            compare_tensors(tensors, files)
     return out
 
 

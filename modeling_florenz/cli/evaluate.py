@@ -122,8 +122,8 @@ def _folder(name: str) -> str:
 def _compare(arguments: argparse.Namespace) -> int:
     from ..evaluation.benchmarks import load_part
     from ..evaluation.metrics.bootstrap import paired_difference
-    from ..evaluation.predictions import PredictionFile
     from ..evaluation.scoring import score_part
+    from ..resumable import JsonLines
 
     shared = [path.name for path in sorted(arguments.first.glob("*.json")) if (arguments.second / path.name).exists()]
     if not shared:
@@ -151,7 +151,7 @@ def _compare(arguments: argparse.Namespace) -> int:
                 for report, predictions in ((one, path), (other, twin)):
                     prefix = report["protocol"]["prefix"]
                     used = prefix == "on" or (prefix == "auto" and language in ("fr", "es", "ru", "zh"))
-                    entries = PredictionFile(predictions).entries
+                    entries = JsonLines(predictions, "key").entries
                     scores.append(
                         score_part(name, split, language, bare, entries, used and bare[0]["task"] != "translate", None)
                     )

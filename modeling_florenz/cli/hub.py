@@ -1,7 +1,6 @@
 """The commands `florenz push` and `florenz pull`."""
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -45,22 +44,7 @@ def _push(arguments: argparse.Namespace) -> int:
 
 
 def _pull(arguments: argparse.Namespace) -> int:
-    from huggingface_hub import HfApi, snapshot_download
+    from ..publishing.pull import pull
 
-    folder: Path = arguments.folder
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{folder} is not empty: remove it or give another name")
-    # What is there goes on where a broken pull ended, and has its name only when whole.
-    source = "--".join([*arguments.repo.split("/"), *(arguments.revision or "main").split("/")])
-    partial = folder.with_name(f"{folder.name}.{source}.partial")
-    try:
-        kind = "model" if HfApi().repo_exists(arguments.repo) else "dataset"
-        snapshot_download(arguments.repo, repo_type=kind, revision=arguments.revision, local_dir=partial)
-    except Exception as error:  # what the client raises depends on what it is built on
-        raise ValueError(f"{arguments.repo} could not be fetched: {str(error).splitlines()[0]}") from None
-    shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's notes on what is done
-    if folder.exists():
-        folder.rmdir()
-    partial.rename(folder)
-    print(folder)
+    print(pull(arguments.repo, arguments.folder, arguments.revision))
     return 0

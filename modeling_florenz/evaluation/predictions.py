@@ -1,7 +1,5 @@
 """Keep what a model wrote, row by row as it comes, so that nothing is generated twice."""
 
-import json
-import os
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -12,30 +10,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..inference.baselines import EvaluatedModel, SearchProtocol
-
-
-class PredictionFile:
-    """Read and append predictions of one part, by key; a line that a killed run left unfinished is dropped."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.entries: dict[str, dict[str, Any]] = {}
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            return
-        lines = path.read_bytes().split(b"\n")
-        for line in lines[:-1]:  # what follows the last line break was never finished
-            entry = json.loads(line)
-            self.entries[entry["key"]] = entry
-        if lines[-1]:
-            partial = path.with_suffix(".partial")
-            partial.write_bytes(b"\n".join(lines[:-1]) + (b"\n" if lines[:-1] else b""))
-            os.replace(partial, path)
-
-    def append(self, entries: Sequence[dict[str, Any]]) -> None:
-        with self.path.open("a", encoding="utf-8") as file:
-            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries)
-        self.entries.update((entry["key"], entry) for entry in entries)
+from ..resumable import JsonLines, hold, keep_settings
 
 
 def keep_protocol(folder: Path, model: str, revision: str | None, protocol: SearchProtocol) -> None:
@@ -44,19 +19,10 @@ def keep_protocol(folder: Path, model: str, revision: str | None, protocol: Sear
     Raises:
         ValueError: the folder holds predictions of another model or protocol.
     """
-    path = folder / "protocol.json"
-    values = {"model": model, "revision": revision, **asdict(protocol)}
-    if path.exists():
-        before = json.loads(path.read_text(encoding="utf-8"))
-        if changed := [name for name in values if before.get(name) != values[name]]:
-            raise ValueError(
-                f"{folder} holds predictions with another {', '.join(changed)}: give another --output or remove it"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(values, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    settings = {"model": model, "revision": revision, **asdict(protocol)}
+    keep_settings(
+        folder / "protocol.json", settings, f"{folder} holds predictions", "give another --output or remove it"
+    )
 
 
 def shown_images(count: int, mode: str, seed: int = 0) -> list[int]:
@@ -81,23 +47,24 @@ def predict(
     batch_size: int,
     kind: str,
 ) -> dict[str, dict[str, Any]]:
-    """Ask the model for what a file of predictions lacks; give all entries by key.
+    """Ask the model for what a file of predictions lacks; return all entries by key.
 
     Args:
         kind: `contrast` for perplexities of right and wrong targets, `loss` for cross-entropies, else texts.
 
     Raises:
-        ValueError: an image cannot be read, or the model cannot do what is asked.
+        ValueError: an image cannot be read, the model cannot do what is asked, or another process is asking.
     """
-    kept = PredictionFile(path)
     shown = shown_images(len(rows), protocol.image)
     keys = [row["key"] for row in _without_images(rows)]
-    missing = [index for index, key in enumerate(keys) if key not in kept.entries]
-    with tqdm(total=len(keys), initial=len(keys) - len(missing), unit="row", desc=path.stem, disable=None) as bar:
-        for start in range(0, len(missing), batch_size):
-            batch = [_row(rows, index, shown[index], protocol) for index in missing[start : start + batch_size]]
-            kept.append(_ask(model, batch, protocol, kind))
-            bar.update(len(batch))
+    with hold(path):
+        kept = JsonLines(path, "key")
+        missing = [index for index, key in enumerate(keys) if key not in kept.entries]
+        with tqdm(total=len(keys), initial=len(keys) - len(missing), unit="row", desc=path.stem, disable=None) as bar:
+            for start in range(0, len(missing), batch_size):
+                batch = [_row(rows, index, shown[index], protocol) for index in missing[start : start + batch_size]]
+                kept.append(_ask(model, batch, protocol, kind))
+                bar.update(len(batch))
     return {key: kept.entries[key] for key in keys}
 
 

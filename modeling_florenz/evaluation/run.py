@@ -1,7 +1,5 @@
 """Run a benchmark: predict what is missing, score, and write one file of results."""
 
-import json
-import os
 import platform
 import subprocess
 import time
@@ -16,6 +14,7 @@ import transformers
 
 from .. import __version__
 from ..inference.baselines import EvaluatedModel, SearchProtocol
+from ..resumable import write_json
 from .benchmarks import BENCHMARKS, aggregate, load_part, parts_of
 from .metrics.clip_score import ClipScorer
 from .metrics.comet import comet
@@ -130,10 +129,7 @@ def run_benchmark(
         "git_commit": git_commit(),
         "command": command,
     }
-    path = output / f"{name}.json"
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    os.replace(partial, path)
+    write_json(output / f"{name}.json", results)
     return results
 
 

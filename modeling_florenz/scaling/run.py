@@ -8,15 +8,14 @@ the work, as each takes runs that no other holds.
 """
 
 import argparse
-import json
 import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import torch
-from filelock import FileLock, Timeout
 
+from ..resumable import InUse, JsonLines, hold
 from .arms import Experiment, read_experiment
 from .measure import PROTOCOL, measure
 from .train_run import train_run
@@ -28,19 +27,7 @@ def finished(rows: Path) -> dict[tuple[str, int], dict[str, Any]]:
     Raises:
         ValueError: a line is broken, or a run has two rows.
     """
-    found: dict[tuple[str, int], dict[str, Any]] = {}
-    if not rows.exists():
-        return found
-    for number, line in enumerate(rows.read_text(encoding="utf-8").splitlines(), 1):
-        try:
-            row = json.loads(line)
-            key = (row["arm"], row["seed"])
-        except (json.JSONDecodeError, KeyError, TypeError):
-            raise ValueError(f"{rows}, line {number} is not the row of a run: remove it") from None
-        if key in found:
-            raise ValueError(f"{rows}, line {number}: arm {key[0]} with seed {key[1]} is there twice: remove one")
-        found[key] = row
-    return found
+    return JsonLines(rows, "arm", "seed").entries
 
 
 def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
@@ -74,16 +61,16 @@ def run_all(path: Path, folder: Path, rows: Path, only: list[str]) -> None:
         if only and letter not in only:
             continue
         try:
-            with FileLock(folder / f"{letter}-{seed}.lock", timeout=0):
+            with hold(folder / f"{letter}-{seed}"):
                 done = finished(rows)
                 needed = experiment.arms[letter].start
                 if (letter, seed) in done or (needed and (needed, seed) not in done):
                     continue
                 print(f"arm {letter} ({experiment.arms[letter].name}), seed {seed}", flush=True)
                 row = run(experiment, letter, seed, folder)
-                with FileLock(folder / "rows.lock"), rows.open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        except Timeout:
+                with hold(rows, wait=True):
+                    JsonLines(rows, "arm", "seed").append([row])
+        except InUse:
             continue
 
 

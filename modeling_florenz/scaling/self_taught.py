@@ -11,6 +11,7 @@ from torch.utils.data import Dataset
 from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import write_text
 from .generation import generate
 
 
@@ -30,7 +31,7 @@ def pivot_captions(
         one row a scene: `language`, `source` (the English caption), `target`.
     """
     if path.exists():
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        return [json.loads(line) for line in path.read_bytes().splitlines()]
     languages = [LANGUAGES[index % len(LANGUAGES)] for index in range(count)]
     with torch.inference_mode():
         image = torch.cat(
@@ -45,9 +46,7 @@ def pivot_captions(
         {"language": language, "source": source, "target": target}
         for language, source, target in zip(languages, english, targets, strict=True)
     ]
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
-    partial.replace(path)
+    write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return rows
 
 

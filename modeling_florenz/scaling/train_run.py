@@ -12,6 +12,7 @@ from ..data.emoji_scenes.world import EmojiWorld
 from ..inference.captioner import BUNDLED_MODEL
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import whole_folder
 from ..tiny.tower import IMAGE_SIZE
 from ..tiny.train import build_model
 from ..training.tower_features import tower_features
@@ -90,8 +91,9 @@ def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> d
         alignment=arm.alignment,
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(str(output)) if output.is_dir() else None)
-    model.save_pretrained(output / "model")
-    processor.save_pretrained(output / "model")
+    with whole_folder(output / "model", replace=True) as partial:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
     return {"model": model, "processor": processor, **_log(trainer), "hidden": _shares(rows)}
 
 

@@ -6,7 +6,6 @@ python -m modeling_florenz.tiny.added_language it runs/add_language_lora/adapter
 
 import argparse
 import json
-import os
 import platform
 import shlex
 import sys
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from ..data.emoji_scenes.world import LANGUAGES
 from ..inference.captioner import Captioner
+from ..resumable import write_json
 from .evaluate import PROTOCOL, EmojiEvaluation
 
 
@@ -93,9 +93,7 @@ def main() -> None:
         "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         **compare(arguments.language, arguments.adapters, arguments.scenes),
     }
-    partial = arguments.output.with_suffix(".partial")
-    partial.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, arguments.output)
+    write_json(arguments.output, report)
     print(report["table"])
 
 

@@ -5,7 +5,6 @@ python -m modeling_florenz.tiny.evaluate MODEL --scenes 1000 --output RESULTS.js
 
 import argparse
 import json
-import os
 import platform
 import shlex
 import sys
@@ -26,6 +25,7 @@ from ..evaluation.metrics.scenes import SceneScorer, normalise
 from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import write_json
 
 
 SEED = 2025  # of the test scenes; training uses others
@@ -178,9 +178,7 @@ def main() -> None:
         "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
         **evaluate(arguments.model, arguments.scenes, arguments.pairs),
     }
-    partial = arguments.output.with_suffix(".partial")
-    partial.write_text(json.dumps(report, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    os.replace(partial, arguments.output)
+    write_json(arguments.output, report)
     print(json.dumps(report["summary"], indent=1))
 
 

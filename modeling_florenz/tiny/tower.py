@@ -21,6 +21,7 @@ from transformers.trainer_utils import get_last_checkpoint
 
 from ..data.emoji_scenes.world import EmojiWorld
 from ..processing_florenz import florenz_image_processor
+from ..resumable import whole_file
 
 
 IMAGE_SIZE = 96  # px; three sprites of about 32 px stand side by side
@@ -116,7 +117,8 @@ def train(output_dir: str, max_steps: int, threads: int) -> Path:
         right = found.argmax(-1).cpu().eq(labels)[shown].float().mean().item()
     print(f"patches of objects named right on new scenes: {right:.3f}")
     path = Path(output_dir) / "tower.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in model.tower.state_dict().items()}, path)
+    with whole_file(path) as partial:
+        save_file({name: tensor.contiguous() for name, tensor in model.tower.state_dict().items()}, partial)
     return path
 
 

@@ -13,7 +13,6 @@ under OUTPUT_DIR/florenz-tiny.
 """
 
 import argparse
-import shutil
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -30,6 +29,7 @@ from ..data.emoji_scenes.world import LANGUAGES, PREFIXES, Coverage, EmojiWorld
 from ..data.hiding import Hiding
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
+from ..resumable import whole_folder
 from .tower import IMAGE_SIZE, VISION
 
 
@@ -216,14 +216,12 @@ def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, 
     The file holds float16; the configuration says float32, in which the model is then loaded: plain training diverges
     in float16.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
     model.float()
     half = {name: tensor.half() for name, tensor in model.state_dict().items()}
-    model.save_pretrained(partial, state_dict=half)
-    processor.save_pretrained(partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    return partial.rename(folder)
+    with whole_folder(folder, replace=True) as partial:
+        model.save_pretrained(partial, state_dict=half)
+        processor.save_pretrained(partial)
+    return folder
 
 
 def main() -> None:

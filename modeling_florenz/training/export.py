@@ -1,7 +1,6 @@
 """Leave a finished run as a folder that can be published: weights, processor, recipe, results, card, licences."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from ..checkpoint.model_folder import licence_of
 from ..inference.captioner import BUNDLED_NAME
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import whole_folder, write_json, write_text
 from .card import render_run_card
 from .recipe import RecipeArguments
 from .trainer import FlorenzTrainer
@@ -39,35 +39,27 @@ def export_run(
     """
     is_adapter = isinstance(trained, PeftModel)
     folder = output / ("adapter" if is_adapter else "model")
-    partial = folder.with_name(folder.name + ".partial")
-    if trainer.args.should_save:
-        shutil.rmtree(partial, ignore_errors=True)
-    _save_weights(trainer, trained, partial)
     if not trainer.args.should_save:
+        _save_weights(trainer, trained, folder)  # a shard of them, which the first process writes
         return folder
-    if is_adapter:
-        # Written at the end, as peft looks for the base under this name whenever it saves.
-        path = partial / "adapter_config.json"
-        settings = json.loads(path.read_text(encoding="utf-8"))
-        settings["base_model_name_or_path"] = recipe.base_id or recipe.model
-        settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
-        path.write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
     license = "apache-2.0" if recipe.model == BUNDLED_NAME else licence_of(trainer.florenz.config)
-
-    def finish(unfinished: Path, done: Path, card: str) -> None:
-        (unfinished / "README.md").write_text(card, encoding="utf-8")
-        write_licences(unfinished, license)
-        _write_records(unfinished, processor, values, results)
-        shutil.rmtree(done, ignore_errors=True)
-        unfinished.rename(done)
-
-    finish(partial, folder, render_run_card(recipe, trainer.args, results, is_adapter, license))
+    with whole_folder(folder, replace=True) as partial:
+        _save_weights(trainer, trained, partial)
+        if is_adapter:
+            # Written at the end, as peft looks for the base under this name whenever it saves.
+            path = partial / "adapter_config.json"
+            settings = json.loads(path.read_text(encoding="utf-8"))
+            settings["base_model_name_or_path"] = recipe.base_id or recipe.model
+            settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
+            write_json(path, settings)
+        card = render_run_card(recipe, trainer.args, results, is_adapter, license)
+        _write_records(partial, card, license, processor, values, results)
     if recipe.merge and is_adapter:
-        merged = output / "model.partial"
-        shutil.rmtree(merged, ignore_errors=True)
-        trained.merge_and_unload().save_pretrained(merged)
-        finish(merged, output / "model", render_run_card(recipe, trainer.args, results, False, license))
+        with whole_folder(output / "model", replace=True) as partial:
+            trained.merge_and_unload().save_pretrained(partial)
+            card = render_run_card(recipe, trainer.args, results, False, license)
+            _write_records(partial, card, license, processor, values, results)
     return folder
 
 
@@ -91,10 +83,19 @@ def _save_weights(trainer: FlorenzTrainer, trained: PreTrainedModel | PeftModel,
         plain.save_pretrained(folder, state_dict=state)
 
 
-def _write_records(folder: Path, processor: FlorenzProcessor, values: dict[str, Any], results: dict[str, Any]) -> None:
+def _write_records(
+    folder: Path,
+    card: str,
+    license: str,
+    processor: FlorenzProcessor,
+    values: dict[str, Any],
+    results: dict[str, Any],
+) -> None:
+    write_text(folder / "README.md", card)
+    write_licences(folder, license)
     (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
     processor.save_pretrained(folder)
     recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
     recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    (folder / "recipe.yaml").write_text(yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False), encoding="utf-8")
-    (folder / "results.json").write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_text(folder / "recipe.yaml", yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False))
+    write_json(folder / "results.json", results)

@@ -1,7 +1,6 @@
 """Keep what a frozen vision tower makes of each image on disk, so that a repeated image costs no tower."""
 
 import hashlib
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,12 +9,14 @@ from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from ..resumable import whole_file
+
 
 class FeatureCache:
     """Read and write image tokens by the pixels they came from.
 
     Args:
-        folder: one file an image goes there; 577 tokens of width 1024 are 2.4 MB in float32.
+        folder: one file per image goes there; 577 tokens of width 1024 are 2.4 MB in float32.
         model: name of the base model and its revision, so that two models never share an entry.
         image_size: side of the input square in px.
 
@@ -40,7 +41,7 @@ class FeatureCache:
         return hashlib.sha256(self.salt + shape + image.tobytes()).hexdigest()
 
     def read(self, keys: Sequence[str]) -> torch.Tensor | None:
-        """Give the image tokens `(images, tokens, width)` of all keys, or nothing if one is missing or broken."""
+        """Return the image tokens `(images, tokens, width)` of all keys, or nothing if one is missing or broken."""
         found = []
         for key in keys:
             try:
@@ -52,11 +53,8 @@ class FeatureCache:
     def write(self, keys: Sequence[str], features: torch.Tensor) -> None:
         """Keep the image tokens `(images, tokens, width)`; a file is there whole or not at all."""
         for key, tokens in zip(keys, features.detach().cpu(), strict=True):
-            path = self._path(key)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_suffix(f".{os.getpid()}")
-            save_file({"features": tokens.contiguous()}, partial)
-            os.replace(partial, path)
+            with whole_file(self._path(key)) as partial:
+                save_file({"features": tokens.contiguous()}, partial)
 
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.safetensors"

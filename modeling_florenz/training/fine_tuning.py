@@ -26,6 +26,7 @@ from ..data.rows import Rows, join
 from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import check_settings, write_text
 from .adapters import add_adapter, lora_config
 from .export import export_run
 from .feature_cache import FeatureCache
@@ -223,15 +224,9 @@ def _check_output(output: Path, values: dict[str, Any], training: FlorenzTrainin
     free = ("output_dir", "data_folder", "dataloader_num_workers", "logging_steps", "save_steps", "save_total_limit")
     if kept.exists():
         before = yaml.safe_load(kept.read_text(encoding="utf-8"))
-        changed = [key for key in {**before, **values} if before.get(key) != values.get(key) and key not in free]
-        if changed:
-            raise ValueError(
-                f"{output} holds a run with another {', '.join(sorted(changed))}: "
-                "choose another output_dir or remove it"
-            )
+        check_settings(before, values, f"{output} holds a run", "choose another output_dir or remove it", free)
     if training.process_index == 0:
-        output.mkdir(parents=True, exist_ok=True)
-        kept.write_text(text, encoding="utf-8")
+        write_text(kept, text)
 
 
 def _versions() -> dict[str, str]:

@@ -3,8 +3,6 @@
 So a new language does not push out the old ones, and no data in the old ones is needed.
 """
 
-import json
-import os
 import random
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +15,7 @@ from transformers import PreTrainedModel
 
 from ..data.hiding import Hiding
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import JsonLines, hold
 from .training_data import Groups
 
 
@@ -60,28 +59,29 @@ def rehearse(
     rng = random.Random(f"rehearsal/{seed}")
     translating = [name for name in groups if name.startswith("translate/")]
     plans = []
-    for _ in range(count):
+    for draw in range(count):
         # The language first, so that English, into which nothing is translated, is rehearsed as often as the others.
         language = rng.choice(list(languages))
         task = rng.choice(("caption", "caption", "detailed_caption", "translate"))
         if task == "translate" and (language == "en" or not translating):
             task = "caption"
         group = rng.choice(translating if task == "translate" else list(groups))
-        plans.append({"group": group, "row": rng.randrange(len(groups[group])), "task": task, "language": language})
-    entries = _read(path, plans)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        path.open("a", encoding="utf-8") as file,
-        tqdm(total=count, initial=len(entries), unit="text", desc="rehearsal", disable=None) as bar,
-    ):
-        while len(entries) < count:
-            batch = plans[len(entries) : len(entries) + batch_size]
-            new = _generate(model, processor, groups, batch, image_size)
-            file.writelines(json.dumps(entry, ensure_ascii=False) + "\n" for entry in new)
-            file.flush()
-            entries += new
-            bar.update(len(new))
+        row = rng.randrange(len(groups[group]))
+        plans.append({"draw": draw, "group": group, "row": row, "task": task, "language": language})
+    with hold(path, wait=True):  # of several processes that train together, one writes and all read
+        kept = JsonLines(path, "draw")
+        for entry in kept.entries.values():
+            draw = entry["draw"]
+            if draw not in range(count) or any(entry.get(name) != value for name, value in plans[draw].items()):
+                raise ValueError(f"{path} was made for other data: remove it or choose another output_dir")
+        missing = [plan for plan in plans if plan["draw"] not in kept.entries]
+        with tqdm(total=count, initial=len(kept.entries), unit="text", desc="rehearsal", disable=None) as bar:
+            for start in range(0, len(missing), batch_size):
+                batch = missing[start : start + batch_size]
+                kept.append(_generate(model, processor, groups, batch, image_size))
+                bar.update(len(batch))
     # An image that could not be read or an empty output teaches nothing.
+    entries = [kept.entries[draw] for draw in range(count)]
     return Rehearsal(groups, [entry for entry in entries if entry["target"].strip()])
 
 
@@ -118,21 +118,3 @@ def _generate(
     return [
         {**plan, "source": source, "target": text} for plan, source, text in zip(plans, sources, texts, strict=True)
     ]
-
-
-def _read(path: Path, plans: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = []
-    if not path.exists():
-        return entries
-    for plan, line in zip(plans, path.read_text(encoding="utf-8").splitlines(), strict=False):
-        try:
-            entry = json.loads(line)
-        except json.JSONDecodeError:
-            break  # the line that was being written when the last run ended
-        if any(entry.get(name) != value for name, value in plan.items()):
-            raise ValueError(f"{path} was made for other data: remove it or choose another output_dir")
-        entries.append(entry)
-    partial = path.with_suffix(".partial")
-    partial.write_text("".join(json.dumps(entry, ensure_ascii=False) + "\n" for entry in entries), encoding="utf-8")
-    os.replace(partial, path)
-    return entries

@@ -1,18 +1,16 @@
 """Keep what a frozen vision tower sees in the training scenes of a seed, so that many runs pay for it once."""
 
-import json
-import os
 from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
 from numpy.lib.format import open_memmap
 from torch import nn
 from tqdm import tqdm
 
 from ..data.emoji_scenes.world import EmojiWorld
 from ..processing_florenz import florenz_image_processor
+from ..resumable import check_settings, hold, read_settings, write_json
 
 
 BATCH = 64
@@ -40,13 +38,14 @@ def tower_features(
     """
     weights = torch.cat([value.flatten().double() for value in tower.state_dict().values()])
     wanted = {"seed": seed, "first": first, "count": count, "tower": f"{weights.sum():.9e}/{weights.norm():.9e}"}
-    path.parent.mkdir(parents=True, exist_ok=True)
     progress = path.with_suffix(".json")
-    with FileLock(path.with_suffix(".lock")):
-        found = json.loads(progress.read_text(encoding="utf-8")) if progress.exists() else {**wanted, "done": 0}
-        done = found.pop("done")
-        if found != wanted:
-            raise ValueError(f"{path} holds the features of {found}, not of {wanted}: remove it or use another folder")
+    with hold(path, wait=True):
+        done = 0
+        if progress.exists():
+            fix = f"remove {progress}, or use another folder"
+            found = read_settings(progress, fix)
+            done = found.pop("done", 0)
+            check_settings(found, wanted, f"{path} holds features", fix)
         prepare = florenz_image_processor(world.image_size)
 
         def see(start: int, stop: int) -> np.ndarray:
@@ -65,7 +64,5 @@ def tower_features(
                 features.flush()
                 bar.update(stop - done)
                 done = stop
-                partial = progress.with_suffix(".partial")
-                partial.write_text(json.dumps({**wanted, "done": done}), encoding="utf-8")
-                os.replace(partial, progress)
+                write_json(progress, {**wanted, "done": done})
     return np.load(path, mmap_mode="r")

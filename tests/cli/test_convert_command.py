@@ -22,6 +22,7 @@ from modeling_florenz.checkpoint import model_folder
 from modeling_florenz.checkpoint.conversion import load_research_checkpoint
 from modeling_florenz.cli import main
 from modeling_florenz.inference.captioner import BUNDLED_MODEL
+from modeling_florenz.resumable import hold
 
 
 @pytest.fixture
@@ -210,8 +211,16 @@ def test_an_older_output_is_never_touched(source: Path, tmp_path: Path, capsys: 
 
 
 def test_two_runs_do_not_write_one_folder(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with model_folder.FileLock(tmp_path / "out.lock"):
-        refused(["convert", str(source), str(tmp_path / "out"), "--no-processor"], "another run is writing", capsys)
+    with hold(tmp_path / "out"):
+        (tmp_path / "out.partial").mkdir()
+        for _ in range(2):  # a refused run must not remove the lock, nor what the other has written
+            refused(
+                ["convert", str(source), str(tmp_path / "out"), "--no-processor"], "another run is writing", capsys
+            )
+        assert (tmp_path / "out.partial").exists()
+        assert not (tmp_path / "out").exists()
+    assert main(["convert", str(source), str(tmp_path / "out"), "--no-processor"]) == 0
+    assert not list(tmp_path.glob("*.partial"))
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write anywhere")

@@ -36,7 +36,7 @@ from modeling_florenz.cli import main
 from modeling_florenz.evaluation.benchmarks import BENCHMARKS, aggregate, parts_of
 from modeling_florenz.evaluation.metrics.clip_score import ClipScorer
 from modeling_florenz.evaluation.metrics.comet import comet
-from modeling_florenz.evaluation.predictions import PredictionFile, shown_images
+from modeling_florenz.evaluation.predictions import shown_images
 from modeling_florenz.evaluation.run import markdown, run_benchmark
 from modeling_florenz.inference.baselines import (
     CascadeModel,
@@ -46,6 +46,7 @@ from modeling_florenz.inference.baselines import (
     PlainCaptioner,
     SearchProtocol,
 )
+from modeling_florenz.resumable import JsonLines, hold
 from modeling_florenz.training.smoke import _coco_karpathy, _commute, _docci, _image_paragraphs, _multi30k
 
 
@@ -156,6 +157,33 @@ def test_a_second_run_generates_only_what_is_missing_and_ends_with_the_same_file
         run_benchmark("coco_karpathy", again, "stub", data, tmp_path / "out", blank)
 
 
+@pytest.mark.parametrize("broken", [b'{"key":"b","te', b"\0" * 40])
+def test_a_line_of_kept_predictions_that_is_broken_in_the_middle_is_named(broken, tmp_path, capsys):
+    command = ["evaluate", "florenz-tiny", "--benchmark", "emoji_scenes", "--languages", "de", "--split", "caption"]
+    command += ["--limit", "3", "--beams", "1", "--output", str(tmp_path)]
+    assert main(command) == 0
+    path = tmp_path / "emoji_scenes" / "caption.de.scene.jsonl"
+    whole = path.read_bytes()
+    first, rest = whole.split(b"\n", 1)
+    path.write_bytes(first + b"\n" + broken + b"\n" + rest)
+    capsys.readouterr()
+    assert main(command) == 2
+    message = capsys.readouterr().err.strip().splitlines()[-1]
+    assert message.endswith(f"{path}, line 2 is broken: remove that line, and what it held is made again")
+    path.write_bytes(first + b"\n\n" + rest.split(b"\n", 1)[1])
+    assert main(command) == 0
+    assert sorted(path.read_bytes().split()) == sorted(whole.split())
+
+
+@pytest.mark.filterwarnings("ignore:.*compare with no others")
+def test_two_runs_do_not_add_to_one_file_of_predictions(tmp_path):
+    data = _data(tmp_path / "data", (_coco_karpathy, ["en"], ["test"]))
+    path = tmp_path / "out" / "coco_karpathy" / "test.en.caption.jsonl"
+    with hold(path), pytest.raises(ValueError, match=r"another run is writing .*test\.en\.caption\.jsonl"):
+        run_benchmark("coco_karpathy", Stub(), "stub", data, tmp_path / "out", GREEDY)
+    assert not path.exists()
+
+
 def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
     command = [sys.executable, "-m", "modeling_florenz.cli", "evaluate", "florenz-tiny", "--benchmark", "emoji_scenes"]
     command += ["--languages", "de,fr", "--split", "caption", "--limit", "24", "--beams", "1", "--batch-size", "2"]
@@ -172,7 +200,7 @@ def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    kept = PredictionFile(path).entries
+    kept = JsonLines(path, "key").entries
     assert 4 <= len(kept) <= 24
     assert not (tmp_path / "killed" / "emoji_scenes.json").exists()
     assert start(tmp_path / "killed").wait(200) == 0
@@ -304,7 +332,7 @@ def test_a_chat_model_goes_through_the_same_runner(tmp_path):
     for name, splits in (("multi30k_captioning", None), ("multi30k_translation", ["test_2016_flickr"])):
         results = run_benchmark(name, _llava(), "llava", data, tmp_path / "out", GREEDY, ["de"], splits)
         assert results["samples_per_second"] > 0
-        entries = PredictionFile(next((tmp_path / "out" / name).glob("*.jsonl"))).entries
+        entries = JsonLines(next((tmp_path / "out" / name).glob("*.jsonl")), "key").entries
         assert len(entries) == 6
         assert all("Answer" not in entry["text"] for entry in entries.values())
 
@@ -493,5 +521,5 @@ def test_blip_2_captions_go_through_the_same_runner(tmp_path):
     data = _data(tmp_path / "multi30k", (_multi30k, ["de"], ["test_2016"]))
     cascade = CascadeModel(model, _nllb())
     results = run_benchmark("multi30k_captioning", cascade, "blip-2+nllb", data, tmp_path / "out", GREEDY, ["de"])
-    assert len(PredictionFile(tmp_path / "out/multi30k_captioning/test_2016.de.caption.jsonl").entries) == 6
+    assert len(JsonLines(tmp_path / "out/multi30k_captioning/test_2016.de.caption.jsonl", "key").entries) == 6
     assert set(results["scores"]["test_2016/de"]) >= {"cider", "bleu_4", "language"}

@@ -239,11 +239,23 @@ def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives
     assert _load(hub, commit, tmp_path) == french
     assert _load(hub, None, tmp_path) != french
 
+    # A broken pull of a branch that has moved on since may have left what the branch has no longer.
+    partial = tmp_path / f"pulled.owner--florenz-tiny--{commit}.partial"
+    partial.mkdir()
+    (partial / "model-00001-of-00002.safetensors").write_bytes(b"of an older commit")
     pulled = hub.florenz("pull", REPO, str(tmp_path / "pulled"), "--revision", commit)
     assert pulled.returncode == 0, pulled.stderr
     assert load_file(tmp_path / "pulled" / "model.safetensors").keys() == tensors.keys()
     assert check_folder(tmp_path / "pulled") == []  # nothing of the client lies in it
+    assert not list((tmp_path / "pulled").glob("model-*"))
+    assert not list(tmp_path.glob("*.partial"))
     assert hub.florenz("pull", REPO, str(tmp_path / "pulled")).returncode == 2
+
+
+def test_a_pull_that_cannot_begin_leaves_nothing(tmp_path, capsys):
+    assert main(["pull", "owner/nothing", str(tmp_path / "new" / "pulled")]) == 2
+    assert "owner/nothing could not be fetched" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "new").iterdir()] == [".pulled.lock"]
 
 
 def test_shards_replace_the_whole_file_in_the_next_push_and_other_files_stay(hub, folder):

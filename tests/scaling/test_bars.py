@@ -151,8 +151,8 @@ def test_rows_that_are_broken_or_doubled_are_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     line = json.dumps({"arm": "a", "seed": 0})
     path.write_text(f"{line}\n{line}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="line 2: arm a with seed 0 is there twice"):
+    with pytest.raises(ValueError, match="line 2: arm a, seed 0 is there twice"):
         finished(path)
     path.write_text(f"{line}\n{line[:9]}\n", encoding="utf-8")
-    with pytest.raises(ValueError, match="line 2 is not the row of a run"):
+    with pytest.raises(ValueError, match="line 2 is broken: remove that line"):
         finished(path)
