@@ -5,12 +5,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, caption_rows, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, caption_rows, warn_if_incomplete
+from .datasets import DATASETS
 from .files import field, find_image, read_json
-
-
-# Published sizes. What Karpathy calls restval joins train, as everywhere.
-SPLITS = {"train": 113_287, "val": 5_000, "test": 5_000}
 
 
 def load_coco_karpathy(
@@ -35,7 +32,7 @@ def load_coco_karpathy(
     >>> load_coco_karpathy("coco", "train", exclude=ambiguous_coco_ids("multi30k"))  # doctest: +SKIP
     ```
     """
-    check_choice("split", split, SPLITS)
+    published = DATASETS["coco_karpathy"].published(split, "en")
     excluded = frozenset(exclude)
     # Names instead of ids would leave out nothing, and nobody would notice.
     if wrong := [value for value in excluded if not isinstance(value, int)]:
@@ -45,7 +42,7 @@ def load_coco_karpathy(
     entries = [(f"{path} image {number}", image) for number, image in enumerate(images, start=1)]
     kept = ("train", "restval") if split == "train" else (split,)
     entries = [(where, image) for where, image in entries if field(image, "split", str, where) in kept]
-    warn_if_incomplete(path, len(entries), SPLITS[split])
+    warn_if_incomplete(path, len(entries), published)
 
     def rows() -> Iterator[Row]:
         for where, entry in entries:

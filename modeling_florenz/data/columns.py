@@ -12,6 +12,7 @@ from datasets import Dataset, Features, Image, List, Value
 from PIL import Image as PILImage
 
 from ..processing_florenz import SOURCE, TASKS
+from .choices import check_choice
 
 
 COLUMNS = Features(
@@ -99,13 +100,6 @@ def caption_rows(row: Row, training: bool) -> Iterator[Row]:
         return
     for number, caption in enumerate(row.references, start=1):
         yield replace(row, references=[caption], key=f"{row.key}#{number}")
-
-
-def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
-    """Refuse a value that is none of the choices."""
-    choices = list(choices)
-    if value not in choices:
-        raise ValueError(f"{what} must be one of {', '.join(map(str, choices))}, not {value!r}")
 
 
 def warn_if_incomplete(path: Path, found: int, published: int) -> None:

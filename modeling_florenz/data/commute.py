@@ -5,12 +5,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, warn_if_incomplete
+from .datasets import DATASETS
 from .files import find_image, image_folders, read_parallel
-
-
-# Published sizes.
-SPLITS = {"test": {"de": 300, "fr": 308, "ru": 324, "zh": 324}, "dev": {"fr": 60}}
 
 
 def load_commute(folder: str | Path, language: str, split: str = "test", stand_in: bool = False) -> Dataset:
@@ -34,13 +31,12 @@ def load_commute(folder: str | Path, language: str, split: str = "test", stand_i
     >>> load_commute("CoMMuTE", "de")[0]["incorrect"]  # doctest: +SKIP
     ```
     """
-    check_choice("split", split, SPLITS)
-    check_choice("language", language, SPLITS[split])
+    published = DATASETS["commute"].published(split, language)
     ending = "" if split == "test" else f"_{split}"
     texts = Path(folder) / f"en-{language}{ending}"
     correct = texts / f"correct.{language}"
     lines = read_parallel([correct, texts / f"incorrect.{language}", texts / "src.en", texts / "img.order"])
-    warn_if_incomplete(correct, len(lines), SPLITS[split][language])
+    warn_if_incomplete(correct, len(lines), published)
     folders = image_folders(Path(folder) / f"images{ending}")
 
     def rows() -> Iterator[Row]:

@@ -5,12 +5,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, warn_if_incomplete
+from .datasets import DATASETS
 from .files import field, find_image, read_json_lines
-
-
-# Published sizes.
-SPLITS = {"train": 9_647, "test": 5_000, "qual_dev": 100, "qual_test": 100}
 
 
 def load_docci(folder: str | Path, split: str, stand_in: bool = False) -> Dataset:
@@ -31,10 +28,10 @@ def load_docci(folder: str | Path, split: str, stand_in: bool = False) -> Datase
     'docci/train_00000'
     ```
     """
-    check_choice("split", split, SPLITS)
+    published = DATASETS["docci"].published(split, "en")
     path = Path(folder) / "docci_descriptions.jsonlines"
     records = [pair for pair in read_json_lines(path) if field(pair[1], "split", str, pair[0]) == split]
-    warn_if_incomplete(path, len(records), SPLITS[split])
+    warn_if_incomplete(path, len(records), published)
 
     def rows() -> Iterator[Row]:
         for where, record in records:

@@ -6,12 +6,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, warn_if_incomplete
+from .datasets import DATASETS
 from .files import field, find_image, read_json
-
-
-# Published sizes.
-SPLITS = {"train": 14_575, "val": 2_487, "test": 2_489}
 
 
 def load_image_paragraphs(folder: str | Path, split: str, stand_in: bool = False) -> Dataset:
@@ -36,12 +33,12 @@ def load_image_paragraphs(folder: str | Path, split: str, stand_in: bool = False
     2487
     ```
     """
-    check_choice("split", split, SPLITS)
+    published = DATASETS["image_paragraphs"].published(split, "en")
     path, ids_path = Path(folder) / "paragraphs_v1.json", Path(folder) / f"{split}_split.json"
     ids = read_json(ids_path)
     if not isinstance(ids, list) or not all(isinstance(number, int) for number in ids):
         raise ValueError(f"{ids_path} is no list of image numbers: fetch the file anew")
-    warn_if_incomplete(ids_path, len(ids), SPLITS[split])
+    warn_if_incomplete(ids_path, len(ids), published)
     entries = read_json(path)
     if not isinstance(entries, list):
         raise ValueError(f"{path} is no list of paragraphs: fetch the file anew")

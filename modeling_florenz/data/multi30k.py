@@ -10,21 +10,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, caption_rows, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, caption_rows, warn_if_incomplete
+from .datasets import DATASETS
 from .files import find_image, image_folders, read_lines, read_parallel
-
-
-# Published sizes.
-TRANSLATION_SPLITS = {
-    "train": 29_000,
-    "val": 1_014,
-    "test_2016_flickr": 1_000,
-    "test_2017_flickr": 1_000,
-    "test_2018_flickr": 1_071,
-    "test_2017_mscoco": 461,
-}
-# Task 2 has an image list called test_2017 too, but no text for it: it is task 1's list of 2018.
-CAPTION_SPLITS = {"train": 29_000, "val": 1_014, "test_2016": 1_000}
 
 
 def load_multi30k_translation(folder: str | Path, split: str, language: str, stand_in: bool = False) -> Dataset:
@@ -46,12 +34,11 @@ def load_multi30k_translation(folder: str | Path, split: str, language: str, sta
     'multi30k-translation/test_2016_flickr/de/1007129816.jpg'
     ```
     """
-    check_choice("split", split, TRANSLATION_SPLITS)
-    check_choice("language", language, ("de", "fr"))
+    published = DATASETS["multi30k_translation"].published(split, language)
     raw = Path(folder) / "data" / "task1" / "raw"
     texts, names = raw / f"{split}.{language}", _image_list(folder, split)
     lines = read_parallel([texts, raw / f"{split}.en", names])
-    warn_if_incomplete(texts, len(lines), TRANSLATION_SPLITS[split])
+    warn_if_incomplete(texts, len(lines), published)
     folders = image_folders(Path(folder) / "images")
 
     def rows() -> Iterator[Row]:
@@ -85,12 +72,11 @@ def load_multi30k_captions(folder: str | Path, split: str, language: str, stand_
     5
     ```
     """
-    check_choice("split", split, CAPTION_SPLITS)
-    check_choice("language", language, ("en", "de"))
+    published = DATASETS["multi30k_captions"].published(split, language)
     task = Path(folder) / "data" / "task2"
     names = task / "image_splits" / f"{split}_images.txt"
     lines = read_parallel([names, *(task / "raw" / f"{split}.{number}.{language}" for number in range(1, 6))])
-    warn_if_incomplete(names, len(lines), CAPTION_SPLITS[split])
+    warn_if_incomplete(names, len(lines), published)
     folders = image_folders(Path(folder) / "images")
 
     def rows() -> Iterator[Row]:
@@ -123,7 +109,7 @@ def ambiguous_coco_ids(folder: str | Path) -> frozenset[int]:
         if match is None:
             raise ValueError(f"{path} line {number} names no COCO image, but {line!r:.60}: fetch the file anew")
         ids.add(int(match[1]))
-    warn_if_incomplete(path, len(ids), TRANSLATION_SPLITS["test_2017_mscoco"])
+    warn_if_incomplete(path, len(ids), DATASETS["multi30k_translation"].published("test_2017_mscoco", "de"))
     return frozenset(ids)
 
 

@@ -5,15 +5,9 @@ from pathlib import Path
 
 from datasets import Dataset
 
-from .columns import Row, build_dataset, check_choice, warn_if_incomplete
+from .columns import Row, build_dataset, warn_if_incomplete
+from .datasets import DATASETS
 from .files import field, find_image, image_folders, read_json_lines
-
-
-# Without fil and quz, which have no ISO 639-1 code.
-LANGUAGES = (
-    "ar bn cs da de el en es fa fi fr he hi hr hu id it ja ko mi nl no pl pt ro ru sv sw te th tr uk vi zh".split()
-)
-IMAGES = 3_600
 
 
 def load_xm3600(folder: str | Path, language: str, stand_in: bool = False) -> Dataset:
@@ -34,10 +28,10 @@ def load_xm3600(folder: str | Path, language: str, stand_in: bool = False) -> Da
     3600
     ```
     """
-    check_choice("language", language, LANGUAGES)
+    published = DATASETS["xm3600"].published("test", language)
     path = Path(folder) / "captions.jsonl"
     records = list(read_json_lines(path))
-    warn_if_incomplete(path, len(records), IMAGES)
+    warn_if_incomplete(path, len(records), published)
     folders = image_folders(Path(folder) / "images")
 
     def rows() -> Iterator[Row]:

@@ -9,8 +9,8 @@ from typing import Any
 
 from datasets import Dataset
 
+from ..data.choices import check_choice
 from ..data.coco_karpathy import load_coco_karpathy
-from ..data.columns import check_choice
 from ..data.commute import load_commute
 from ..data.docci import load_docci
 from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld

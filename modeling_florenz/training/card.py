@@ -6,6 +6,7 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ..card_template import OWNER, fill, find_cards, table
+from ..data.datasets import find_dataset
 from .recipe import FlorenzTrainingArguments, RecipeArguments
 
 
@@ -74,7 +75,7 @@ def render_run_card(
 
 def _data(recipe: RecipeArguments) -> str:
     lines = [
-        f"- {source.dataset}, {source.task if source.dataset in ('folder', 'emoji_scenes') else source.split}: "
+        f"- {source.dataset}, {source.task if len(find_dataset(source.dataset).tasks) > 1 else source.split}: "
         f"{', '.join(source.languages)}"
         for source in recipe.train_data
     ]

@@ -12,7 +12,8 @@ import torch
 import yaml
 from transformers import Seq2SeqTrainingArguments
 
-from ..data.columns import check_choice
+from ..data.choices import check_choice
+from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
 from ..processing_florenz import TASKS
 from .adapters import LORA_PARTS
@@ -20,43 +21,42 @@ from .adapters import LORA_PARTS
 
 RECIPES = Path(__file__).parent / "recipes"
 METHODS = ("lora", "qlora", "full", "paper")
-DATASETS = (
-    "multi30k_translation",
-    "multi30k_captions",
-    "commute",
-    "coco_karpathy",
-    "docci",
-    "image_paragraphs",
-    "folder",
-    "emoji_scenes",
-)
 
 
 @dataclass
 class DataSource:
     """Name a part of the training or evaluation data."""
 
-    dataset: str  # one of DATASETS
-    folder: str = ""  # below data_folder; none for emoji_scenes
+    dataset: str  # one of data/datasets.py
+    folder: str = ""  # below data_folder; empty for the dataset's own
     languages: list[str] = field(default_factory=lambda: ["en"])
     split: str = "train"
-    task: str = "caption"  # of folder and emoji_scenes; the other datasets have one task
+    task: str = "caption"  # of a dataset that has several, such as folder and emoji_scenes
     examples: int = 0  # at most so many a language, the first ones; 0 for all
     optional: bool = False  # leave it out, with a warning, where its folder is missing
 
     def __post_init__(self) -> None:
-        check_choice("dataset", self.dataset, DATASETS)
+        dataset = find_dataset(self.dataset)
+        if set(dataset.splits) == {"test"}:
+            raise ValueError(f"{self.dataset} is for tests only: take another dataset, and florenz evaluate for this")
         check_choice("task", self.task, TASKS)
         if not isinstance(self.languages, list) or not self.languages:
             raise ValueError(f"languages of {self.dataset} must be a list of ISO 639-1 codes, not {self.languages!r}")
         if self.dataset == "folder" and len(self.languages) > 1:
             raise ValueError("a folder takes one language, that of the rows which name none; the others name theirs")
-        if (
-            type(self.examples) is not int
-            or self.examples < 0
-            or (self.dataset == "emoji_scenes" and not self.examples)
-        ):
+        if dataset.splits:
+            published = [dataset.published(self.split, language) for language in self.languages]
+        else:
+            published = []
+        if type(self.examples) is not int or self.examples < 0 or (0 in published and not self.examples):
             raise ValueError(f"examples of {self.dataset} must be a positive number, not {self.examples!r}")
+        self.folder = self.folder or dataset.folder
+
+    @property
+    def only_task(self) -> str:
+        """Return the task of the rows that do not name another."""
+        tasks = find_dataset(self.dataset).tasks
+        return tasks[0] if len(tasks) == 1 else self.task
 
 
 @dataclass
@@ -140,16 +140,12 @@ class RecipeArguments:
             )
         if not self.hiding_languages:
             return
-        one_task = {"multi30k_translation": "translate", "commute": "translate"}
+        if any(source.dataset == "folder" for source in self.train_data):
+            return  # a folder's rows name their own tasks and languages
         translated = {
-            language
-            for source in self.train_data
-            # A folder's rows name their own tasks and languages.
-            if source.dataset == "folder" or one_task.get(source.dataset, source.task) == "translate"
-            for language in source.languages
+            language for source in self.train_data if source.only_task == "translate" for language in source.languages
         }
-        if not any(source.dataset == "folder" for source in self.train_data):
-            self.source_hiding.check_languages(sorted(translated))
+        self.source_hiding.check_languages(sorted(translated))
 
 
 @dataclass

@@ -5,7 +5,6 @@ import random
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +12,8 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..data.coco_karpathy import load_coco_karpathy
-from ..data.commute import load_commute
-from ..data.docci import load_docci
-from ..data.emoji_scenes.rows import SceneRows
-from ..data.emoji_scenes.world import Coverage, EmojiWorld
-from ..data.folder import load_folder
-from ..data.image_paragraphs import load_image_paragraphs
-from ..data.multi30k import ambiguous_coco_ids, load_multi30k_captions, load_multi30k_translation
+from ..data.datasets import Part, find_dataset
+from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
 from ..processing_florenz import FlorenzProcessor
 from .feature_cache import FeatureCache
@@ -39,28 +32,19 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
     Raises:
         ValueError: the folder, a file, a row or an image is missing or wrong; see the dataset's loader.
     """
-    if source.dataset == "emoji_scenes":
-        coverage = Coverage(((source.task, language),), recipe.source_hiding, recipe.hidden_sources)
-        return SceneRows(EmojiWorld(), coverage, seed, source.examples)
-    english_only = source.dataset in ("coco_karpathy", "docci", "image_paragraphs")
-    if english_only and language != "en":
-        raise ValueError(f"{source.dataset} is in English only: languages must be [en], not {source.languages}")
-    folder = Path(recipe.data_folder) / source.folder
-    if not folder.is_dir():
-        raise ValueError(f"{source.dataset} needs the folder {folder}: put the data there, or set data_folder")
-    load = {
-        "multi30k_translation": partial(load_multi30k_translation, folder, source.split, language),
-        "multi30k_captions": partial(load_multi30k_captions, folder, source.split, language),
-        "commute": partial(load_commute, folder, language, source.split),
-        "coco_karpathy": partial(load_coco_karpathy, folder, source.split, exclude=_excluded(recipe, source)),
-        "docci": partial(load_docci, folder, source.split),
-        "image_paragraphs": partial(load_image_paragraphs, folder, source.split),
-        "folder": partial(load_folder, folder, source.task, language),
-    }[source.dataset]
-    table = load(stand_in=recipe.stand_in)
-    if source.examples:
-        table = table.select(range(min(source.examples, len(table))))
-    return TableRows(table, {"hiding": recipe.source_hiding, "hidden_sources": recipe.hidden_sources})
+    part = Part(
+        split=source.split,
+        language=language,
+        folder=Path(recipe.data_folder) / source.folder,
+        task=source.task,
+        examples=source.examples,
+        stand_in=recipe.stand_in,
+        seed=seed,
+        hiding=recipe.source_hiding,
+        hidden_sources=recipe.hidden_sources,
+        excluded=_tested_coco_images(recipe) if source.dataset == "coco_karpathy" else frozenset(),
+    )
+    return find_dataset(source.dataset).load(part)
 
 
 def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: int) -> Groups:
@@ -76,14 +60,13 @@ def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: in
             continue
         for language in source.languages:
             rows = load_source(source, language, recipe, seed)
-            if not isinstance(rows, TableRows):
-                groups[_group(source.task, language)].append(rows)
-                continue
+            # Rows of a folder can name other tasks and languages than the source does.
             places: dict[str, list[int]] = defaultdict(list)
             for index, pair in enumerate(zip(rows.column("task"), rows.column("language"), strict=True)):
                 places[_group(*pair)].append(index)
             for group, indices in places.items():
-                groups[group].append(rows.select(indices))
+                whole = len(places) == 1 or not isinstance(rows, TableRows)
+                groups[group].append(rows if whole else rows.select(indices))
     if not groups:
         raise ValueError("no training data is left: every part of it is optional and missing")
     return {pair: parts[0] if len(parts) == 1 else JoinedRows(parts) for pair, parts in groups.items()}
@@ -93,11 +76,11 @@ def _group(task: str, language: str) -> str:
     return f"{'translate' if task == 'translate' else 'caption'}/{language}"
 
 
-def _excluded(recipe: RecipeArguments, source: DataSource) -> frozenset[int]:
+def _tested_coco_images(recipe: RecipeArguments) -> frozenset[int]:
     """List the COCO images that Multi30K tests on, if Multi30K is there: they must not be trained on."""
     for entry in (*recipe.train_data, *recipe.eval_data):
         folder = Path(recipe.data_folder) / entry.folder
-        if entry.dataset.startswith("multi30k") and folder.is_dir() and source.split in ("train", "restval"):
+        if entry.dataset.startswith("multi30k") and folder.is_dir():
             return ambiguous_coco_ids(folder)
     return frozenset()
 

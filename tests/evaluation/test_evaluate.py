@@ -33,6 +33,7 @@ from transformers import (
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
 from modeling_florenz.cli import main
+from modeling_florenz.data.datasets import DATASETS
 from modeling_florenz.evaluation.benchmarks import BENCHMARKS, aggregate, parts_of
 from modeling_florenz.evaluation.metrics.clip_score import ClipScorer
 from modeling_florenz.evaluation.metrics.comet import comet
@@ -47,7 +48,6 @@ from modeling_florenz.inference.baselines import (
     SearchProtocol,
 )
 from modeling_florenz.resumable import JsonLines, hold
-from modeling_florenz.training.smoke import _coco_karpathy, _commute, _docci, _image_paragraphs, _multi30k
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -99,17 +99,17 @@ def test_on_commute_a_blind_model_gets_half_an_oracle_all_and_a_constant_nothing
     assert results["scores"]["test/de"]["bleu"] == pytest.approx(100)
 
 
-def _data(folder, *writers):
-    for write, languages, splits in writers:
+def _data(folder, *samples):
+    for name, languages, splits in samples:
         for split in splits:
-            write(folder, list(languages), split)
+            DATASETS[name].sample_writer(folder, split, [("caption", language) for language in languages])
     return folder
 
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 @pytest.mark.parametrize("image", ["on", "blank", "shuffled"])
 def test_rows_show_the_image_that_was_asked_for(image, tmp_path):
-    data = _data(tmp_path / "data", (_commute, ["de"], ["test"]))
+    data = _data(tmp_path / "data", ("commute", ["de"], ["test"]))
     seen = {}
 
     def look(row, target):
@@ -141,7 +141,7 @@ def test_shuffled_no_row_keeps_its_image():
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 def test_a_second_run_generates_only_what_is_missing_and_ends_with_the_same_file(tmp_path):
-    data = _data(tmp_path / "data", (_coco_karpathy, ["en"], ["test"]))
+    data = _data(tmp_path / "data", ("coco_karpathy", ["en"], ["test"]))
     whole, again = Stub(), Stub()
     first = run_benchmark("coco_karpathy", whole, "stub", data, tmp_path / "out", GREEDY, batch_size=2)
     path = tmp_path / "out" / "coco_karpathy" / "test.en.caption.jsonl"
@@ -177,7 +177,7 @@ def test_a_line_of_kept_predictions_that_is_broken_in_the_middle_is_named(broken
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 def test_two_runs_do_not_add_to_one_file_of_predictions(tmp_path):
-    data = _data(tmp_path / "data", (_coco_karpathy, ["en"], ["test"]))
+    data = _data(tmp_path / "data", ("coco_karpathy", ["en"], ["test"]))
     path = tmp_path / "out" / "coco_karpathy" / "test.en.caption.jsonl"
     with hold(path), pytest.raises(ValueError, match=r"another run is writing .*test\.en\.caption\.jsonl"):
         run_benchmark("coco_karpathy", Stub(), "stub", data, tmp_path / "out", GREEDY)
@@ -237,7 +237,7 @@ def test_means_are_taken_as_in_the_paper():
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 def test_a_made_up_model_gets_the_table_computed_by_hand(tmp_path):
-    data = _data(tmp_path / "data", (_multi30k, ["de", "fr"], BENCHMARKS["multi30k_translation"].splits[:1]))
+    data = _data(tmp_path / "data", ("multi30k_captions", ["de", "fr"], BENCHMARKS["multi30k_translation"].splits[:1]))
     half = Stub(text=lambda row: row["target"] if int(row["key"].rpartition("/")[2][0]) < 3 else "")
     splits = ["test_2016_flickr"]
     results = run_benchmark("multi30k_translation", half, "half", data, tmp_path / "out", GREEDY, splits=splits)
@@ -328,7 +328,7 @@ def _llava() -> ChatModel:
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 def test_a_chat_model_goes_through_the_same_runner(tmp_path):
-    data = _data(tmp_path / "multi30k", (_multi30k, ["de", "fr"], ["test_2016_flickr", "test_2016"]))
+    data = _data(tmp_path / "multi30k", ("multi30k_captions", ["de", "fr"], ["test_2016_flickr", "test_2016"]))
     for name, splits in (("multi30k_captioning", None), ("multi30k_translation", ["test_2016_flickr"])):
         results = run_benchmark(name, _llava(), "llava", data, tmp_path / "out", GREEDY, ["de"], splits)
         assert results["samples_per_second"] > 0
@@ -339,8 +339,8 @@ def test_a_chat_model_goes_through_the_same_runner(tmp_path):
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
 def test_florence_2_a_translator_and_both_in_a_row_go_through_the_same_runner(tmp_path):
-    coco = _data(tmp_path / "coco", (_coco_karpathy, ["en"], ["test"]))
-    multi30k = _data(tmp_path / "multi30k", (_multi30k, ["de", "fr"], ["test_2016_flickr", "test_2016"]))
+    coco = _data(tmp_path / "coco", ("coco_karpathy", ["en"], ["test"]))
+    multi30k = _data(tmp_path / "multi30k", ("multi30k_captions", ["de", "fr"], ["test_2016_flickr", "test_2016"]))
     runs = [
         ("coco_karpathy", _florence(), coco, ["en"], None),
         ("multi30k_translation", _nllb(), multi30k, ["de"], ["test_2016_flickr"]),
@@ -424,23 +424,23 @@ def test_losses_are_cross_entropies_of_the_targets_unweighted_over_rows(tmp_path
         run_benchmark("emoji_scenes", Stub(), "stub", tmp_path, tmp_path / "stub", GREEDY, **options)
 
 
-WRITERS = {
-    "multi30k_translation": (_multi30k, BENCHMARKS["multi30k_translation"].splits[:3]),
-    "multi30k_captioning": (_multi30k, ("test_2016",)),
-    "commute": (_commute, ("test",)),
-    "coco_karpathy": (_coco_karpathy, ("test",)),
-    "docci": (_docci, ("test",)),
-    "image_paragraphs": (_image_paragraphs, ("test",)),
+SAMPLES = {
+    "multi30k_translation": ("multi30k_translation", BENCHMARKS["multi30k_translation"].splits),
+    "multi30k_captioning": ("multi30k_captions", ("test_2016",)),
+    "commute": ("commute", ("test",)),
+    "xm3600": ("xm3600", ("test",)),
+    "coco_karpathy": ("coco_karpathy", ("test",)),
+    "docci": ("docci", ("test",)),
+    "image_paragraphs": ("image_paragraphs", ("test",)),
 }
 
 
 @pytest.mark.filterwarnings("ignore:.*compare with no others")
-@pytest.mark.parametrize("name", [*WRITERS, "emoji_scenes"])
+@pytest.mark.parametrize("name", [*SAMPLES, "emoji_scenes"])
 def test_a_model_that_writes_the_reference_gets_full_marks_on_every_benchmark(name, tmp_path):
     languages = [code for code in BENCHMARKS[name].languages if code != "en"] or ["en"]
-    splits = WRITERS[name][1] if name in WRITERS else None
-    for split in splits or ():
-        WRITERS[name][0](tmp_path, languages, split)
+    dataset, splits = SAMPLES.get(name, (name, None))
+    _data(tmp_path, (dataset, languages, splits or ()))
     oracle = Stub(perplexity=lambda row, target: 1.0 if target == row["target"] else 2.0)
     limit = 6 if name == "emoji_scenes" else None
     results = run_benchmark(name, oracle, "oracle", tmp_path, tmp_path / "out", GREEDY, languages, splits, limit)
@@ -466,7 +466,7 @@ def test_clipscore_is_the_cosine_of_image_and_caption(tmp_path):
     tokenizer.save_pretrained(tmp_path / "clip")
     CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False).save_pretrained(tmp_path / "clip")
     clip = ClipScorer(str(tmp_path / "clip"))
-    data = _data(tmp_path / "coco", (_coco_karpathy, ["en"], ["test"]))
+    data = _data(tmp_path / "coco", ("coco_karpathy", ["en"], ["test"]))
     results = run_benchmark("coco_karpathy", Stub(), "stub", data, tmp_path / "out", GREEDY, clip=clip)
     image, caption = Image.new("RGB", (40, 30), "red"), "a red picture"
     pixels = clip.image_processor([image], return_tensors="pt")["pixel_values"]
@@ -518,7 +518,7 @@ def test_blip_2_captions_go_through_the_same_runner(tmp_path):
             return self.tokenizer.batch_decode(ids, skip_special_tokens=skip_special_tokens)
 
     model.processor = Processor()
-    data = _data(tmp_path / "multi30k", (_multi30k, ["de"], ["test_2016"]))
+    data = _data(tmp_path / "multi30k", ("multi30k_captions", ["de"], ["test_2016"]))
     cascade = CascadeModel(model, _nllb())
     results = run_benchmark("multi30k_captioning", cascade, "blip-2+nllb", data, tmp_path / "out", GREEDY, ["de"])
     assert len(JsonLines(tmp_path / "out/multi30k_captioning/test_2016.de.caption.jsonl", "key").entries) == 6

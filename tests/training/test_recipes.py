@@ -262,7 +262,17 @@ BAD = {
     "dataset": (["train_data=[{dataset: flickr}]"], "dataset must be one of"),
     "data key": (["train_data=[{dataset: folder, foldr: x}]"], "unknown key 'foldr': did you mean folder?"),
     "missing folder": (["train_data=[{dataset: folder, folder: nowhere}]"], "needs the folder data/nowhere"),
-    "languages": (["train_data=[{dataset: coco_karpathy, folder: '..', languages: [de]}]"], "English only"),
+    "languages": (
+        ["train_data=[{dataset: coco_karpathy, languages: [de]}]"],
+        "language of coco_karpathy must be one of en, not 'de'",
+    ),
+    "split": (["train_data=[{dataset: docci, split: val}]"], "split of docci must be one of train, test"),
+    "older name": (
+        ["train_data=[{dataset: multi30k_captioning}]"],
+        "multi30k_captioning is called multi30k_captions: use that name",
+    ),
+    "for tests only": (["train_data=[{dataset: xm3600, split: test}]"], "xm3600 is for tests only"),
+    "no number of scenes": (["train_data=[{dataset: emoji_scenes}]"], "examples of emoji_scenes must be a positive"),
     "new language": (["train_data=[{dataset: emoji_scenes, languages: [it], examples: 5}]"], "name the language in"),
     "known language": (["new_languages={de: German}"], "that the model does not have yet"),
     "model": (["model=./nowhere"], "nowhere"),

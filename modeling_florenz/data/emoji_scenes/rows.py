@@ -1,9 +1,16 @@
-"""Read emoji scenes as rows, drawn when they are asked for."""
+"""Read emoji scenes as rows: training examples that are drawn when asked for, and what is asked of held-out scenes."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
 from typing import Any
 
+from ..datasets import DATASETS, Part
 from ..rows import Rows
-from .world import Coverage, EmojiWorld
+from .world import Coverage, EmojiWorld, Scene
+
+
+TEST_SEED = 2025  # of the held-out scenes on which results are published; training draws from other seeds
 
 
 class SceneRows:
@@ -21,6 +28,9 @@ class SceneRows:
         return self.world.training_example(index, self.coverage, self.seed)
 
     def column(self, name: str) -> list[Any]:
+        if name in ("task", "language") and len(self.coverage.pairs) == 1:
+            # Nothing is drawn for what all rows have in common.
+            return [dict(zip(("task", "language"), self.coverage.pairs[0], strict=True))[name]] * self.length
         return [row[name] for row in self.without_images()]
 
     def without_images(self) -> list[dict[str, Any]]:
@@ -28,3 +38,84 @@ class SceneRows:
 
     def contrasts(self) -> Rows | None:
         return None
+
+
+class HeldOutScenes:
+    """Ask something of the first held-out scenes: to caption them, to translate, to tell ambiguous words apart.
+
+    Args:
+        world: whose scenes they are.
+        split: caption, detailed_caption, translate, translate_detailed or ambiguous.
+        language: to write in.
+        count: number of rows.
+    """
+
+    def __init__(self, world: EmojiWorld, split: str, language: str, count: int) -> None:
+        self.world, self.split = world, split
+        if split == "ambiguous":
+            self.rows = self._ambiguous(language, count)
+        else:
+            self.rows = self._plain(split, language, count)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        row = self.rows[index]
+        return {**row, "image": self.world.render(row["scene"])}
+
+    def column(self, name: str) -> list[Any]:
+        return [row[name] for row in self.rows]
+
+    def without_images(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.rows]
+
+    def contrasts(self) -> HeldOutScenes | None:
+        return self if self.split == "ambiguous" else None
+
+    def _plain(self, split: str, language: str, count: int) -> list[dict[str, Any]]:
+        word: Callable[[Scene, str], str] = self.world.detailed_caption if "detailed" in split else self.world.caption
+        translates = split.startswith("translate")
+        rows = []
+        for index in range(count):
+            scene = self.world.scene("test", index, TEST_SEED)
+            target = word(scene, language)
+            rows.append(
+                {
+                    "task": "translate" if translates else split,
+                    "language": language,
+                    "source": word(scene, "en") if translates else None,
+                    "target": target,
+                    "references": [target],
+                    "key": str(index),
+                    "scene": scene,
+                }
+            )
+        return rows
+
+    def _ambiguous(self, language: str, count: int) -> list[dict[str, Any]]:
+        items = self.world.ambiguous_texts(-(-count // 2), TEST_SEED, language)[:count]
+        return [
+            {
+                **item,
+                "task": "translate",
+                "target": item["correct"],
+                "references": [item["correct"]],
+                "key": f"{number}/{item['key']}",
+            }
+            for number, item in enumerate(items)
+        ]
+
+
+def load_emoji_scenes(part: Part) -> Rows:
+    """Load training examples of one task and language, or a split of held-out scenes.
+
+    Raises:
+        ValueError: training asks for no number of examples, or task and language do not go together.
+    """
+    world = EmojiWorld()
+    if part.split == "train":
+        coverage = Coverage(((part.task, part.language),), part.hiding, part.hidden_sources)
+        return SceneRows(world, coverage, part.seed, part.examples)
+    count = part.examples or DATASETS["emoji_scenes"].published(part.split, part.language)
+    return HeldOutScenes(world, part.split, part.language, count)

@@ -282,6 +282,11 @@ class EmojiWorld:
         The two scenes of a pair differ in one noun, which the source tells by its broader word. What is `correct` for
         one is `incorrect` for the next: a scorer blind to the image gets half of them.
         """
+        items = self.ambiguous_texts(count, seed, language)
+        return [{**item, "image": self.render(item["scene"])} for item in items]
+
+    def ambiguous_texts(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
+        """Return the items of `ambiguous_pairs` with their `scene` in place of the image."""
         _check_pair("translate", language)
         items: list[dict[str, Any]] = []
         index = 0
@@ -294,7 +299,7 @@ class EmojiWorld:
             words = self._names(scene, "en")
             words[position] = str(self.nouns[scene.nouns[position]].broader)
             for shown, other in ((scene, twin), (twin, scene)):
-                item = {"image": self.render(shown), "source": _caption(words, "en"), "language": language}
+                item = {"scene": shown, "source": _caption(words, "en"), "language": language}
                 texts = {"correct": self.caption(shown, language), "incorrect": self.caption(other, language)}
                 items.append(item | texts | {"key": self.key(shown)})
         return items
