@@ -12,7 +12,7 @@ from ..processing_florenz import LANGUAGES
 
 
 _INK, _LINE, _PAPER = "#20242c", "#9aa3b2", "#ffffff"
-_TRAINED, _UNLOCKED, _NONE = "#2f6fb2", "#f2b84b", "#eceff4"
+_TRAINED, _UNTRAINED, _NONE = "#2f6fb2", "#f2b84b", "#eceff4"
 _FROZEN, _LEARNED = "#dfe6ef", "#cfe3f7"
 
 
@@ -21,7 +21,7 @@ def _font(size: int) -> ImageFont.ImageFont:
 
 
 def draw_coverage() -> Image.Image:
-    """Draw the grid of tasks and languages in pre-training: blue was trained, yellow is unlocked."""
+    """Draw the grid of tasks and languages in pre-training: blue was trained, yellow was not."""
     cell, left, top = 104, 250, 70
     image = Image.new("RGB", (left + cell * len(LANGUAGES) + 30, 340), _PAPER)
     draw = ImageDraw.Draw(image)
@@ -33,12 +33,12 @@ def draw_coverage() -> Image.Image:
         draw.text((left - 16, y + cell / 2), task, _INK, _font(22), anchor="rm")
         for column, language in enumerate(LANGUAGES):
             exists = task == "caption" or language != "en"
-            fill = _TRAINED if language in trained else _UNLOCKED if exists else _NONE
+            fill = _TRAINED if language in trained else _UNTRAINED if exists else _NONE
             x = left + cell * column
             draw.rounded_rectangle((x + 4, y + 4, x + cell - 4, y + cell - 4), 10, fill)
-            word = "trained" if language in trained else "unlocked" if exists else ""
+            word = "trained" if language in trained else "not trained" if exists else ""
             draw.text((x + cell / 2, y + cell / 2), word, _PAPER if fill == _TRAINED else _INK, _font(18), anchor="mm")
-    words = "Never trained, learned by carrying translation over to captions: the four yellow cells."
+    words = "Tasks and languages in pre-training; it had no captions in the yellow languages."
     draw.text((left - 230, top + 2 * cell + 36), words, _INK, _font(20), anchor="lm")
     return image
 

@@ -24,6 +24,7 @@ def render_tiny_card(folder: Path) -> str:
     """Render the card of `florenz-tiny` from `hub_cards`."""
     facts = read_facts(folder, "florenz-tiny")
     report, plain = read_results(folder, "florenz-tiny"), read_results(folder, "florenz-tiny-plain")
+    pivot = read_results(folder, "pivot")["table"]
     cells = report["cells"]
     scores = [
         _score(f"captions, {kind}", "test", measure, mean(cells["caption"][one][measure] for one in languages))
@@ -58,7 +59,7 @@ def render_tiny_card(folder: Path) -> str:
                 ("a caption, greedy, on 2 threads of a CPU", f"{speed['caption']:.2f} s"),
             ]
         ),
-        "results": f"{facts['results'].strip()}\n\n{markdown([report, plain])}",
+        "results": "\n\n".join([facts["results"].strip(), markdown([report, plain]), facts["pivot"].strip(), pivot]),
         "licence": facts["licence"],
     }
     plain_facts = ("summary", "sample", "source", "images", "fine_tuning", "limits", "training", "dtype")

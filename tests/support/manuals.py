@@ -1,0 +1,13 @@
+"""Where the words are: README, and the manual of each folder."""
+
+from pathlib import Path
+
+
+ROOT = Path(__file__).parents[2]
+FOLDERS = [
+    *sorted({path.parent for path in (ROOT / "modeling_florenz").glob("*/__init__.py")}),
+    ROOT / "tests",
+    ROOT / "hub_cards",
+    ROOT / "space",
+]
+MANUALS = [ROOT / "README.md", *(folder / "README.md" for folder in FOLDERS)]
