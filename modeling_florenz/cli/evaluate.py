@@ -1,16 +1,22 @@
 """The commands `florenz evaluate` and `florenz compare`."""
 
 import argparse
-import json
 import shlex
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from ..data.datasets import check_renamed
+from ..evaluation.benchmarks import BENCHMARKS
 
-_BENCHMARKS = (
-    "multi30k_translation multi30k_captioning commute xm3600 coco_karpathy docci image_paragraphs emoji_scenes"
-)
+
+def _benchmark(value: str) -> str:
+    try:
+        check_renamed(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return value
 
 
 def _codes(value: str) -> list[str]:
@@ -34,14 +40,20 @@ def add_commands(commands: Any) -> None:
         "model", metavar="MODEL", help="Florenz, another vision-language model, CAPTIONER+TRANSLATOR"
     )
     which = evaluate.add_mutually_exclusive_group(required=True)
-    which.add_argument("--benchmark", choices=_BENCHMARKS.split())
+    which.add_argument("--benchmark", type=_benchmark, choices=list(BENCHMARKS))
     which.add_argument("--all", action="store_true", help="all benchmarks whose data is in the folder of --data")
     evaluate.add_argument("--revision", help="branch, tag or commit of the model")
     evaluate.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter on the model")
     evaluate.add_argument("--data", type=Path, default=Path("data"), help="folder with a folder for each data set")
-    evaluate.add_argument("--languages", type=_codes, help="ISO 639-1 codes, such as de,fr (default: all)")
-    evaluate.add_argument("--split", type=_codes, help="splits, with commas (default: all)")
-    evaluate.add_argument("--prefix", choices=["auto", "on", "off"], default="off", help="auto: for fr, es, ru, zh")
+    evaluate.add_argument(
+        "--languages",
+        type=_codes,
+        default=[],
+        help="ISO 639-1 codes, such as de,fr (default: all that the model and the data have)",
+    )
+    evaluate.add_argument("--split", type=_codes, default=[], help="splits, with commas (default: all)")
+    evaluate.add_argument("--prefix", choices=["auto", "on", "off"], default="off", help="auto: not for en and de")
+    evaluate.add_argument("--via", metavar="LANGUAGE", help="en: caption in English, then translate that by the image")
     evaluate.add_argument("--image", choices=["on", "blank", "shuffled"], default="on", help="what the model is shown")
     evaluate.add_argument("--beams", type=_count, default=4)
     evaluate.add_argument("--max-new-tokens", type=_count, default=128)
@@ -66,19 +78,12 @@ def add_commands(commands: Any) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from ..evaluation.benchmarks import parts_of
+    from ..evaluation.benchmarks import find_benchmark, select_benchmarks
     from ..evaluation.metrics.clip_score import ClipScorer
-    from ..evaluation.run import markdown, run_benchmark
-    from ..inference.baselines import SearchProtocol, load_model
+    from ..evaluation.run import EvaluationOptions, markdown, run_benchmark
+    from ..inference.baselines import load_model
+    from ..inference.evaluated import SearchProtocol
 
-    names = _BENCHMARKS.split() if arguments.all else [arguments.benchmark]
-    if arguments.all:
-        names = [name for name in names if name == "emoji_scenes" or (arguments.data / _folder(name)).is_dir()]
-    for name in names:
-        if not arguments.all:
-            parts_of(name, arguments.languages, arguments.split)  # what is wrong is said before a model is loaded
-            if name != "emoji_scenes" and not (arguments.data / _folder(name)).is_dir():
-                raise ValueError(f"{name} needs the folder {arguments.data / _folder(name)}: put the data there")
     protocol = SearchProtocol(
         num_beams=arguments.beams,
         max_new_tokens=arguments.max_new_tokens,
@@ -86,78 +91,43 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         prefix=arguments.prefix,
         image=arguments.image,
         image_size=arguments.image_size,
+        via=arguments.via,
     )
-    clip = None if arguments.clipscore is None else ClipScorer(arguments.clipscore)
+    # What is wrong is said before a model is loaded.
+    asked = (arguments.languages, arguments.split)
+    if arguments.all:
+        selected = select_benchmarks(arguments.data, *asked, arguments.via)
+    else:
+        find_benchmark(arguments.benchmark).check(arguments.data, *asked, arguments.via)
+        selected = {arguments.benchmark: asked}
+    options = EvaluationOptions(
+        model=arguments.model if arguments.adapter is None else f"{arguments.model} with {arguments.adapter}",
+        data=arguments.data,
+        output=arguments.output,
+        protocol=protocol,
+        limit=arguments.limit,
+        stand_in=arguments.stand_in,
+        batch_size=arguments.batch_size,
+        segmentation=arguments.segmentation,
+        losses=arguments.loss,
+        meteor=arguments.meteor,
+        comet=arguments.comet,
+        clip=None if arguments.clipscore is None else ClipScorer(arguments.clipscore),
+        revision=arguments.revision,
+        command="florenz " + shlex.join(sys.argv[1:]),
+    )
     model = load_model(arguments.model, arguments.revision, arguments.adapter)
-    label = arguments.model if arguments.adapter is None else f"{arguments.model} with {arguments.adapter}"
-    for name in names:
-        results = run_benchmark(
-            name,
-            model,
-            label,
-            arguments.data / _folder(name),
-            arguments.output,
-            protocol,
-            arguments.languages,
-            arguments.split,
-            arguments.limit,
-            arguments.stand_in,
-            arguments.batch_size,
-            arguments.segmentation,
-            arguments.loss,
-            arguments.meteor,
-            arguments.comet,
-            clip,
-            arguments.revision,
-            "florenz " + shlex.join(sys.argv[1:]),
-        )
+    for name, (languages, splits) in selected.items():
+        results = run_benchmark(name, model, replace(options, languages=languages, splits=splits))
         print(markdown(results), flush=True)
     return 0
 
 
-def _folder(name: str) -> str:
-    return "multi30k" if name.startswith("multi30k") else name.removesuffix("_karpathy")
-
-
 def _compare(arguments: argparse.Namespace) -> int:
-    from ..evaluation.benchmarks import load_part
-    from ..evaluation.metrics.bootstrap import paired_difference
-    from ..evaluation.scoring import score_part
-    from ..resumable import JsonLines
+    from ..evaluation.compare import compare
 
-    shared = [path.name for path in sorted(arguments.first.glob("*.json")) if (arguments.second / path.name).exists()]
-    if not shared:
-        raise ValueError(f"{arguments.first} and {arguments.second} have no results of one benchmark in common")
-    for file in shared:
-        one, other = (
-            json.loads((folder / file).read_text(encoding="utf-8")) for folder in (arguments.first, arguments.second)
-        )
-        if one["protocol"]["limit"] != other["protocol"]["limit"]:
-            raise ValueError(
-                f"{file}: one was measured on {one['protocol']['limit']} rows and the other not: run both alike"
-            )
-        name = one["benchmark"]
-        print(f"{name}: {other['model']} against {one['model']}")
-        for part in sorted(set(one["rows"]) & set(other["rows"])):
-            split, language = part.split("/")
-            limit, stand_in = one["protocol"]["limit"], one["protocol"]["stand_in_images"]
-            rows = load_part(name, arguments.data / _folder(name), split, language, stand_in, limit)
-            bare = list(rows.remove_columns("image")) if hasattr(rows, "remove_columns") else rows
-            for path in sorted((arguments.first / name).glob(f"{split}.{language}.*.jsonl")):
-                twin = arguments.second / name / path.name
-                if not twin.exists():
-                    continue
-                scores = []
-                for report, predictions in ((one, path), (other, twin)):
-                    prefix = report["protocol"]["prefix"]
-                    used = prefix == "on" or (prefix == "auto" and language in ("fr", "es", "ru", "zh"))
-                    entries = JsonLines(predictions, "key").entries
-                    scores.append(
-                        score_part(name, split, language, bare, entries, used and bare[0]["task"] != "translate", None)
-                    )
-                for measure in scores[0].sampled:
-                    first, second = (score.sampled[measure] for score in scores)
-                    difference, (low, high), p = paired_difference(first, second, len(bare))
-                    verdict = "a real difference" if p < 0.05 else "no real difference"
-                    print(f"  {part} {measure}: {difference:+.2f} ({low:+.2f} to {high:+.2f}), p = {p:.3f}: {verdict}")
+    for comparison in compare(arguments.first, arguments.second, arguments.data):
+        print(f"{comparison.benchmark}: {comparison.second} against {comparison.first}")
+        for difference in comparison.differences:
+            print(f"  {difference}")
     return 0

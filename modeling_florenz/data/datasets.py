@@ -5,14 +5,12 @@ Nothing heavy is imported before rows are loaded, so that the command line can l
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from . import samples
 from .choices import check_choice
-from .hiding import Hiding
+from .dataset_info import DatasetInfo, Part
 
 
 if TYPE_CHECKING:
@@ -30,83 +28,14 @@ _XM3600_LANGUAGES = (
 _RENAMED = {"multi30k_captioning": "multi30k_captions"}
 
 
-@dataclass(frozen=True)
-class Part:
-    """Say which rows of a dataset are wanted.
+def check_renamed(name: str) -> None:
+    """Refuse the name that a dataset had in earlier versions.
 
-    Args:
-        split: one of the dataset's.
-        language: ISO 639-1 code.
-        folder: where the files are.
-        task: where a dataset has several.
-        examples: at most so many, the first ones; 0 for all.
-        stand_in: show a grey picture where an image is missing.
-        seed: of scenes that are drawn for training.
-        hiding, hidden_sources: what the sources of drawn scenes leave to the image.
-        excluded: COCO ids of images to leave out of COCO's training split.
+    Raises:
+        ValueError: with the name that it has now.
     """
-
-    split: str
-    language: str
-    folder: Path = Path()
-    task: str = "caption"
-    examples: int = 0
-    stand_in: bool = False
-    seed: int = 0
-    hiding: Hiding = Hiding()
-    hidden_sources: float = 0.0
-    excluded: frozenset[int] = frozenset()
-
-
-@dataclass(frozen=True)
-class DatasetInfo:
-    """Describe a dataset.
-
-    Args:
-        name: what recipes and the command line call it.
-        tasks: that its rows can have.
-        splits: entries that were published, by split and language; 0 where as many are drawn as are asked for. Empty
-            if the rows themselves say what they are.
-        folder: below the folder of all data; empty if there is none.
-        loader: loads a part.
-        sample_writer: writes a few made-up entries in the dataset's own files, for trial runs; None where the loader
-            needs no files.
-    """
-
-    name: str
-    tasks: tuple[str, ...]
-    splits: Mapping[str, Mapping[str, int]]
-    folder: str
-    loader: Callable[[Part], Rows]
-    sample_writer: samples.Writer | None
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Return the languages of all splits, as ISO 639-1 codes."""
-        return tuple(dict.fromkeys(language for languages in self.splits.values() for language in languages))
-
-    def published(self, split: str, language: str) -> int:
-        """Return how many entries of a split were published in a language.
-
-        Raises:
-            ValueError: the dataset has no such split, or not in this language.
-        """
-        check_choice(f"split of {self.name}", split, self.splits)
-        check_choice(f"language of {self.name}", language, self.splits[split])
-        return self.splits[split][language]
-
-    def load(self, part: Part) -> Rows:
-        """Load a part, checked row by row but without opening an image.
-
-        Raises:
-            ValueError: the split or language is not one of the dataset's, the folder is missing, or its files are
-                incomplete or broken.
-        """
-        if self.splits:
-            self.published(part.split, part.language)
-        if self.sample_writer is not None and not part.folder.is_dir():
-            raise ValueError(f"{self.name} needs the folder {part.folder}: put the data there, or name another folder")
-        return self.loader(part)
+    if name in _RENAMED:
+        raise ValueError(f"{name} is called {_RENAMED[name]}: use that name")
 
 
 def find_dataset(name: str) -> DatasetInfo:
@@ -115,8 +44,7 @@ def find_dataset(name: str) -> DatasetInfo:
     Raises:
         ValueError: there is none, or it has another name now.
     """
-    if name in _RENAMED:
-        raise ValueError(f"{name} is called {_RENAMED[name]}: use that name")
+    check_renamed(name)
     check_choice("dataset", name, DATASETS)
     return DATASETS[name]
 

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 
 MODES = ("none", "independent", "partial", "whole")
@@ -50,8 +51,11 @@ class Hiding:
         for name, value in (("hiding_languages", self.languages), ("hidden_things", self.things)):
             if self.mode == "none" and value:
                 raise ValueError(f"{name} is {', '.join(value)} but hiding is none: set hiding, or leave {name} out")
+
+    @cached_property
+    def _allowed(self) -> frozenset[str]:
         # A set beside the tuple would have to be compared and printed too; the lookup is what needs to be fast.
-        object.__setattr__(self, "_allowed", frozenset(self.things))
+        return frozenset(self.things)
 
     def check_languages(self, known: Collection[str]) -> None:
         """Refuse languages that no source is translated into.
@@ -67,7 +71,7 @@ class Hiding:
         """Return, thing by thing, whether the source hides it; `rng` decides."""
         if self.mode == "none" or (self.languages and language not in self.languages):
             return [False] * len(things)
-        may = [not self._allowed or thing in self._allowed for thing in things]
+        may = [not self.things or thing in self._allowed for thing in things]
         if self.mode == "whole":
             return [rng.random() < self.share and all(may)] * len(things)
         hidden = [rng.random() < self.share and allowed for allowed in may]

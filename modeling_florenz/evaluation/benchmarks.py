@@ -1,171 +1,249 @@
-"""Name the benchmarks: their data, their parts, what is generated and how it is aggregated, as the paper has it."""
+"""Say what is measured on which dataset and how it is averaged, as in the paper."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from statistics import mean
-from typing import Any
-
-from datasets import Dataset
+from typing import TYPE_CHECKING, Any
 
 from ..data.choices import check_choice
-from ..data.coco_karpathy import load_coco_karpathy
-from ..data.commute import load_commute
-from ..data.docci import load_docci
-from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld
-from ..data.image_paragraphs import load_image_paragraphs
-from ..data.multi30k import load_multi30k_captions, load_multi30k_translation
-from ..data.xm3600 import load_xm3600
+from ..data.dataset_info import DatasetInfo, Part
+from ..data.datasets import DATASETS, check_renamed
+from ..data.rows import Rows
 
 
-Rows = Sequence[dict[str, Any]]
-# Of the test scenes; training draws from other seeds.
-SCENE_SEED = 2025
+if TYPE_CHECKING:
+    from .scoring import Scores, Scoring
+
+Scored = Mapping[str, Mapping[str, float]]  # values by `split/language` and measure
 
 
 @dataclass(frozen=True)
 class Benchmark:
-    """Describe a benchmark; `kinds` says what is measured on each part: translation, caption, contrast, scene."""
+    """Describe a benchmark.
 
-    languages: tuple[str, ...]
-    splits: tuple[str, ...]
-    kinds: tuple[str, ...]
+    Args:
+        dataset: whose rows it asks.
+        kinds: what is measured on each split: `translation`, `caption`, `contrast`, `scene`, `exact`.
+        segmentation: of captions into words, unless another is asked for.
+        averaged_splits: splits that the paper's mean is taken over; all if empty.
+        averaged_languages: languages likewise.
+        on_request: splits that are measured only if they are named.
+        mean_by_language: average the splits of each language, instead of the languages of each split.
+    """
+
+    dataset: DatasetInfo
+    kinds: Mapping[str, tuple[str, ...]]
     segmentation: str = "ptb"
-    headline: tuple[str, ...] = ()  # splits that the paper's mean is taken over; all if empty
-    headline_languages: tuple[str, ...] = ()  # languages likewise
+    averaged_splits: tuple[str, ...] = ()
+    averaged_languages: tuple[str, ...] = ()
+    on_request: tuple[str, ...] = ()
+    mean_by_language: bool = False
+
+    @property
+    def name(self) -> str:
+        """Return the name, that of the dataset."""
+        return self.dataset.name
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Return the splits that can be measured."""
+        return tuple(self.kinds)
+
+    def captions(self, split: str) -> bool:
+        """Return whether the texts of a split are captions, not translations."""
+        return "caption" in self.kinds[split] or split.endswith("caption")
+
+    def parts(
+        self, languages: Sequence[str] = (), splits: Sequence[str] = (), via: str | None = None
+    ) -> list[tuple[str, str]]:
+        """List the parts `(split, language)`, all or those asked for.
+
+        Args:
+            languages, splits: those to list; if empty, all languages and all splits but those `on_request`.
+            via: only captions in other languages than this one, in which they are written first.
+
+        Raises:
+            ValueError: a split or language is unknown or cannot be asked for, or there is no such part.
+        """
+        for language in languages:
+            check_choice(f"language of {self.name}", language, self.dataset.languages)
+        for split in splits:
+            check_choice(f"split of {self.name}", split, self.kinds)
+            if via and not self.captions(split):
+                raise ValueError(f"{split} of {self.name} holds no captions: leave via out, or take another split")
+        if via and via in languages:
+            raise ValueError(f"captions in {via} need no way by {via}: leave via out, or take other languages")
+        parts = [
+            (split, language)
+            for split in dict.fromkeys(splits or [split for split in self.splits if split not in self.on_request])
+            for language in dict.fromkeys(languages or self.dataset.languages)
+            if language in self.dataset.splits[split]
+            if not via or (self.captions(split) and language != via)
+        ]
+        if not parts and via:
+            raise ValueError(f"{self.name} has no captions in other languages than {via}: leave via out")
+        if not parts:
+            raise ValueError(
+                f"{', '.join(splits)} of {self.name} is not in {', '.join(languages)}: give other splits or languages"
+            )
+        return parts
+
+    def data_folder(self, data: Path) -> Path:
+        """Return where the dataset is in the folder of all data."""
+        return data / self.dataset.folder
+
+    def is_in(self, data: Path) -> bool:
+        """Return whether the dataset is in the folder of all data, or needs no folder."""
+        return not self.dataset.folder or self.data_folder(data).is_dir()
+
+    def check(
+        self, data: Path, languages: Sequence[str] = (), splits: Sequence[str] = (), via: str | None = None
+    ) -> None:
+        """Refuse what cannot be asked, as `parts` does, or a dataset that is not in the folder of all data.
+
+        Raises:
+            ValueError: in one sentence.
+        """
+        self.parts(languages, splits, via)
+        if not self.is_in(data):
+            folder = self.data_folder(data)
+            raise ValueError(f"{self.name} needs the folder {folder}: put the data there, or name another with --data")
+
+    def rows(self, data: Path, split: str, language: str, limit: int | None = None, stand_in: bool = False) -> Rows:
+        """Load one part.
+
+        Args:
+            data: folder with a folder for each dataset.
+            split, language: one of `parts`.
+            limit: take the first rows only, for trial runs.
+            stand_in: show grey pictures where images are missing.
+
+        Raises:
+            ValueError: the split or language is not part of it, or the data is missing or broken.
+        """
+        part = Part(split, language, self.data_folder(data), examples=limit or 0, stand_in=stand_in)
+        return self.dataset.load(part)
+
+    def aggregate(self, scores: Scored) -> dict[str, float]:
+        """Average the scores of the parts as the paper does.
+
+        Returns:
+            for each measure its mean: of Multi30K over the splits without 2018, by language; of CoMMuTE over the
+            languages; of XM3600 over French, Spanish, Russian and Chinese (spec section 6.4). A mean that lacks a
+            part is left out.
+        """
+        splits = self.averaged_splits or self.splits
+        languages = self.averaged_languages or self.dataset.languages
+        if self.mean_by_language:
+            groups = {f"{{}} {language}": [(split, language) for split in splits] for language in languages}
+        else:
+            groups = {
+                "{}" if len(splits) == 1 else f"{split} {{}}": [
+                    (split, language) for language in languages if language in self.dataset.splits[split]
+                ]
+                for split in splits
+            }
+        measures = sorted({measure for values in scores.values() for measure in values})
+        means = {}
+        for name, parts in groups.items():
+            for measure in measures:
+                values = [scores.get(f"{split}/{language}", {}).get(measure) for split, language in parts]
+                found = [value for value in values if value is not None]
+                if found and len(found) == len(values):
+                    means[name.format(measure)] = mean(found)
+        return means
+
+    def score(
+        self, kind: str, rows: Sequence[dict[str, Any]], predictions: Mapping[Any, Any], scoring: Scoring
+    ) -> Scores:
+        """Score the predictions of one kind for the rows of one part; see [`~modeling_florenz.evaluation.scoring`]."""
+        # Scoring needs libraries that a list of benchmarks does not.
+        from .scoring import score
+
+        return score(kind, rows, predictions, scoring)
 
 
+_UNSEEN = ("fr", "es", "ru", "zh")  # languages without captions in the paper's pre-training
 BENCHMARKS = {
-    "multi30k_translation": Benchmark(
-        ("de", "fr"),
-        ("test_2016_flickr", "test_2017_flickr", "test_2018_flickr", "test_2017_mscoco"),
-        ("translation",),
-        headline=("test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"),
-    ),
-    "multi30k_captioning": Benchmark(("en", "de"), ("test_2016",), ("caption",)),
-    "commute": Benchmark(("de", "fr", "ru", "zh"), ("test",), ("translation", "contrast")),
-    "xm3600": Benchmark(
-        ("en", "de", "fr", "es", "ru", "zh"),
-        ("test",),
-        ("caption",),
-        segmentation="words",
-        headline_languages=("fr", "es", "ru", "zh"),
-    ),
-    "coco_karpathy": Benchmark(("en",), ("test",), ("caption",)),
-    "docci": Benchmark(("en",), ("test",), ("caption",)),
-    "image_paragraphs": Benchmark(("en",), ("test",), ("caption",)),
-    "emoji_scenes": Benchmark(
-        tuple(LANGUAGES),
-        ("caption", "translate", "ambiguous"),
-        ("scene",),
-        headline_languages=("fr", "es", "ru", "zh"),
-    ),
+    benchmark.name: benchmark
+    for benchmark in (
+        Benchmark(
+            DATASETS["multi30k_translation"],
+            kinds=dict.fromkeys(
+                ("test_2016_flickr", "test_2017_flickr", "test_2018_flickr", "test_2017_mscoco"), ("translation",)
+            ),
+            averaged_splits=("test_2016_flickr", "test_2017_flickr", "test_2017_mscoco"),
+            mean_by_language=True,
+        ),
+        Benchmark(DATASETS["multi30k_captions"], kinds={"test_2016": ("caption",)}),
+        Benchmark(DATASETS["commute"], kinds={"test": ("translation", "contrast")}),
+        Benchmark(
+            DATASETS["xm3600"],
+            kinds={"test": ("caption",)},
+            segmentation="words",
+            averaged_languages=_UNSEEN,
+        ),
+        Benchmark(DATASETS["coco_karpathy"], kinds={"test": ("caption",)}),
+        Benchmark(DATASETS["docci"], kinds={"test": ("caption",)}),
+        Benchmark(DATASETS["image_paragraphs"], kinds={"test": ("caption",)}),
+        Benchmark(
+            DATASETS["emoji_scenes"],
+            kinds={
+                "caption": ("scene",),
+                "detailed_caption": ("exact",),
+                "translate": ("scene",),
+                "translate_detailed": ("exact",),
+                "ambiguous": ("contrast",),
+            },
+            averaged_languages=_UNSEEN,
+            on_request=("detailed_caption", "translate_detailed"),
+        ),
+    )
 }
 
 
-def load_part(name: str, folder: Path, split: str, language: str, stand_in: bool, limit: int | None) -> Rows:
-    """Load one part of a benchmark, one split in one language.
-
-    Args:
-        folder: where the data set lies; emoji scenes need none.
-        limit: take the first rows only, for trial runs.
+def find_benchmark(name: str) -> Benchmark:
+    """Return a benchmark by its name.
 
     Raises:
-        ValueError: the split or language is not part of it, or the data is missing or broken.
+        ValueError: there is none, or it has another name now.
     """
-    benchmark = BENCHMARKS[name]
-    check_choice("split", split, benchmark.splits)
-    check_choice("language", language, benchmark.languages)
-    if name == "emoji_scenes":
-        return _scenes(split, language, 1000 if limit is None else limit)
-    if not folder.is_dir():
-        raise ValueError(f"{name} needs the folder {folder}: put the data there, or name another with --data")
-    load: Callable[..., Dataset] = {
-        "multi30k_translation": partial(load_multi30k_translation, folder, split, language),
-        "multi30k_captioning": partial(load_multi30k_captions, folder, split, language),
-        "commute": partial(load_commute, folder, language, split),
-        "xm3600": partial(load_xm3600, folder, language),
-        "coco_karpathy": partial(load_coco_karpathy, folder, split),
-        "docci": partial(load_docci, folder, split),
-        "image_paragraphs": partial(load_image_paragraphs, folder, split),
-    }[name]
-    table = load(stand_in=stand_in)
-    return table if limit is None else table.select(range(min(limit, len(table))))
-
-
-def parts_of(name: str, languages: Sequence[str] | None, splits: Sequence[str] | None) -> list[tuple[str, str]]:
-    """List the parts `(split, language)` of a benchmark, all or those asked for.
-
-    Raises:
-        ValueError: the benchmark, a split or a language is unknown.
-    """
+    check_renamed(name)
     check_choice("benchmark", name, BENCHMARKS)
-    benchmark = BENCHMARKS[name]
-    for language in languages or ():
-        check_choice(f"language of {name}", language, benchmark.languages)
-    for split in splits or ():
-        check_choice(f"split of {name}", split, benchmark.splits)
-    return [
-        (split, language)
-        for split in splits or benchmark.splits
-        for language in languages or benchmark.languages
-        # The world translates from English.
-        if name != "emoji_scenes" or split == "caption" or language != "en"
-    ]
+    return BENCHMARKS[name]
 
 
-def aggregate(name: str, scores: dict[str, dict[str, float]]) -> dict[str, float]:
-    """Average the scores of the parts as the paper does.
+def select_benchmarks(
+    data: Path, languages: Sequence[str] = (), splits: Sequence[str] = (), via: str | None = None
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Return, by name, the benchmarks whose data is there, each with those of the languages and splits that it has.
 
     Args:
-        scores: values by `split/language` and measure.
+        data: folder with a folder for each dataset.
+        languages, splits, via: as of [`Benchmark.parts`].
 
-    Returns:
-        for each measure its mean: of Multi30K over the splits without 2018, by language; of CoMMuTE over the
-        languages; of XM3600 over French, Spanish, Russian and Chinese (spec section 6.4). A mean that lacks a part is
-        left out.
+    Raises:
+        ValueError: a language or split is in no benchmark, or nothing is left.
     """
-    benchmark = BENCHMARKS[name]
-    splits = benchmark.headline or benchmark.splits
-    languages = benchmark.headline_languages or benchmark.languages
-    measures = sorted({measure for values in scores.values() for measure in values})
-    means = {}
-    if name == "multi30k_translation":
-        for language in languages:
-            for measure in measures:
-                values = [scores.get(f"{split}/{language}", {}).get(measure) for split in splits]
-                if None not in values:
-                    means[f"{measure} {language}"] = mean(values)
-        return means
+    every = BENCHMARKS.values()
+    for language in languages:
+        check_choice("language", language, dict.fromkeys(code for one in every for code in one.dataset.languages))
     for split in splits:
-        group = [language for language in languages if (split, language) in parts_of(name, None, None)]
-        for measure in measures:
-            values = [scores.get(f"{split}/{language}", {}).get(measure) for language in group]
-            if values and None not in values:
-                means[measure if len(splits) == 1 else f"{split} {measure}"] = mean(values)
-    return means
-
-
-def _scenes(split: str, language: str, count: int) -> Rows:
-    world = EmojiWorld()
-    if split == "ambiguous":
-        rows = world.ambiguous_pairs(-(-count // 2), SCENE_SEED, language)[:count]
-        return [
-            {
-                **row,
-                "task": "translate",
-                "target": row["correct"],
-                "references": [row["correct"]],
-                "key": f"{n}/{row['key']}",
-            }
-            for n, row in enumerate(rows)
-        ]
-    rows = []
-    for index in range(count):
-        scene = world.scene("test", index, SCENE_SEED)
-        source = world.caption(scene, "en") if split == "translate" else None
-        target = world.caption(scene, language)
-        row = {"image": world.render(scene), "task": split, "language": language, "source": source, "target": target}
-        rows.append({**row, "references": [target], "key": str(index), "scene": scene})
-    return rows
+        check_choice("split", split, dict.fromkeys(split for one in every for split in one.splits))
+    selected = {}
+    for benchmark in every:
+        known_languages = [language for language in languages if language in benchmark.dataset.languages]
+        known_splits = [split for split in splits if split in benchmark.splits]
+        if (languages and not known_languages) or (splits and not known_splits) or not benchmark.is_in(data):
+            continue
+        try:
+            benchmark.parts(known_languages, known_splits, via)
+        except ValueError:
+            continue
+        selected[benchmark.name] = known_languages, known_splits
+    if not selected:
+        raise ValueError(f"no benchmark in {data} has what was asked for: name one with --benchmark to see why")
+    return selected

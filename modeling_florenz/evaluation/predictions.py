@@ -1,7 +1,7 @@
 """Keep what a model wrote, row by row as it comes, so that nothing is generated twice."""
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from typing import Any
 from PIL import Image
 from tqdm import tqdm
 
-from ..inference.baselines import EvaluatedModel, SearchProtocol
+from ..data.rows import Rows
+from ..inference.evaluated import ContrastingModel, EvaluatedModel, LossModel, SearchProtocol
 from ..resumable import JsonLines, hold, keep_settings
 
 
@@ -41,12 +42,12 @@ def shown_images(count: int, mode: str, seed: int = 0) -> list[int]:
 
 def predict(
     model: EvaluatedModel,
-    rows: Sequence[dict[str, Any]],
+    rows: Rows,
     path: Path,
     protocol: SearchProtocol,
     batch_size: int,
     kind: str,
-) -> dict[str, dict[str, Any]]:
+) -> dict[Hashable, dict[str, Any]]:
     """Ask the model for what a file of predictions lacks; return all entries by key.
 
     Args:
@@ -56,7 +57,7 @@ def predict(
         ValueError: an image cannot be read, the model cannot do what is asked, or another process is asking.
     """
     shown = shown_images(len(rows), protocol.image)
-    keys = [row["key"] for row in _without_images(rows)]
+    keys = rows.column("key")
     with hold(path):
         kept = JsonLines(path, "key")
         missing = [index for index, key in enumerate(keys) if key not in kept.entries]
@@ -71,10 +72,15 @@ def predict(
 def _ask(
     model: EvaluatedModel, batch: Sequence[dict[str, Any]], protocol: SearchProtocol, kind: str
 ) -> list[dict[str, Any]]:
+    columns: dict[str, list[Any]]
     if kind == "contrast":
+        if not isinstance(model, ContrastingModel):
+            raise ValueError("the model has no perplexities of given translations: take a benchmark without contrasts")
         sides = [model.perplexities(batch, [row[side] for row in batch]) for side in ("target", "incorrect")]
         columns = {"correct": sides[0], "incorrect": sides[1]}
     elif kind == "loss":
+        if not isinstance(model, LossModel):
+            raise ValueError("the model has no cross-entropies: leave --loss out")
         columns = {"loss": model.losses(batch, protocol)}
     else:
         columns = {"text": model.generate(batch, protocol)}
@@ -84,7 +90,7 @@ def _ask(
     ]
 
 
-def _row(rows: Sequence[dict[str, Any]], index: int, shown: int, protocol: SearchProtocol) -> dict[str, Any]:
+def _row(rows: Rows, index: int, shown: int, protocol: SearchProtocol) -> dict[str, Any]:
     try:
         row = dict(rows[index])
         if protocol.image == "shuffled":
@@ -94,8 +100,3 @@ def _row(rows: Sequence[dict[str, Any]], index: int, shown: int, protocol: Searc
     except Exception as error:
         raise ValueError(f"row {index}: its image could not be read ({error}): mend it, then run again") from None
     return row
-
-
-def _without_images(rows: Sequence[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    # A table would open every image to give its key.
-    yield from rows.remove_columns("image") if hasattr(rows, "remove_columns") else rows

@@ -3,8 +3,8 @@
 import platform
 import subprocess
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -13,47 +13,60 @@ import torch
 import transformers
 
 from .. import __version__
-from ..inference.baselines import EvaluatedModel, SearchProtocol
+from ..data.rows import Rows
+from ..inference.evaluated import ContrastingModel, EvaluatedModel, LossModel, PivotModel, SearchProtocol
 from ..resumable import write_json
-from .benchmarks import BENCHMARKS, aggregate, load_part, parts_of
+from .benchmarks import Benchmark, find_benchmark
 from .metrics.clip_score import ClipScorer
 from .metrics.comet import comet
 from .metrics.segmentation import segmentation_name
 from .predictions import keep_protocol, predict
-from .scoring import Scores, score_part
+from .scoring import Scores, Scoring
 
 
-def run_benchmark(
-    name: str,
-    model: EvaluatedModel,
-    model_name: str,
-    folder: Path,
-    output: Path,
-    protocol: SearchProtocol,
-    languages: Sequence[str] | None = None,
-    splits: Sequence[str] | None = None,
-    limit: int | None = None,
-    stand_in: bool = False,
-    batch_size: int = 16,
-    segmentation: str | None = None,
-    losses: bool = False,
-    with_meteor: bool = False,
-    with_comet: bool = False,
-    clip: ClipScorer | None = None,
-    revision: str | None = None,
-    command: str = "",
-) -> dict[str, Any]:
-    """Evaluate a model on a benchmark; what earlier runs predicted in the same folder is kept.
+@dataclass(frozen=True)
+class EvaluationOptions:
+    """Say how a model is evaluated, and where data and results are.
 
     Args:
-        folder: of the data.
-        output: predictions go into `OUTPUT/NAME`, results into `OUTPUT/NAME.json`.
+        model: what the results call the model.
+        data: folder with a folder for each dataset.
+        output: predictions go into `OUTPUT/BENCHMARK`, results into `OUTPUT/BENCHMARK.json`.
+        protocol: how texts are searched for.
+        languages: ISO 639-1 codes; empty for all that both the dataset and the model have.
+        splits: of the benchmark; empty for all.
         limit: rows of each part, for trial runs.
-        stand_in: grey pictures where images are missing.
+        stand_in: show grey pictures where images are missing.
+        batch_size: rows at a time.
+        segmentation: of captions into words, instead of the benchmark's.
         losses: also the mean cross-entropy of the targets, unweighted over the rows.
-        with_meteor: also METEOR of captions, by Java.
-        with_comet: also COMET of translations, by unbabel-comet.
+        meteor: also METEOR of captions, by Java.
+        comet: also COMET of translations, by unbabel-comet.
         clip: scores captions against the images as well.
+        revision: of the model.
+        command: that runs it, to stand beside the results.
+    """
+
+    model: str
+    data: Path = Path("data")
+    output: Path = Path("evaluation")
+    protocol: SearchProtocol = SearchProtocol()
+    languages: Sequence[str] = ()
+    splits: Sequence[str] = ()
+    limit: int | None = None
+    stand_in: bool = False
+    batch_size: int = 16
+    segmentation: str | None = None
+    losses: bool = False
+    meteor: bool = False
+    comet: bool = False
+    clip: ClipScorer | None = None
+    revision: str | None = None
+    command: str = ""
+
+
+def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) -> dict[str, Any]:
+    """Evaluate a model on a benchmark; what earlier runs predicted in the same folder is kept.
 
     Returns:
         the content of the results file.
@@ -61,62 +74,52 @@ def run_benchmark(
     Raises:
         ValueError: the benchmark, its data, the model or the folder do not fit.
     """
-    parts = parts_of(name, languages, splits)
-    keep_protocol(output / name, model_name, revision, protocol)
-    loaded = {part: load_part(name, folder, *part, stand_in, limit) for part in parts}
-    start, count = time.perf_counter(), 0
-    found: dict[str, dict[str, Scores]] = {}
-    for (split, language), rows in loaded.items():
-        part = f"{split}/{language}"
-        kinds = BENCHMARKS[name].kinds
-        if name == "emoji_scenes":
-            kinds = ("contrast",) if split == "ambiguous" else ("scene",)
-        for kind in (*kinds, *(["loss"] if losses else [])):
-            if kind == "contrast" and not hasattr(model, "perplexities"):
-                continue
-            if kind == "loss" and not hasattr(model, "losses"):
-                raise ValueError(f"{model_name} gives no cross-entropies: leave --loss out")
-            path = output / name / f"{split}.{language}.{kind}.jsonl"
-            entries = predict(model, rows, path, protocol, batch_size, kind)
-            count += len(entries)
-            bare = list(rows.remove_columns("image")) if hasattr(rows, "remove_columns") else rows
-            prefix = protocol.uses_prefix(bare[0]["task"], language)
-            scores = score_part(name, split, language, bare, entries, prefix, segmentation, with_meteor)
-            texts = [entries[row["key"]].get("text") for row in bare]
-            if with_comet and kind == "translation":
-                each = comet([row["source"] for row in bare], texts, [row["target"] for row in bare])
-                scores.values["comet"] = mean(each)
-            if clip is not None and kind == "caption":
-                pairs = zip(rows, texts, strict=True)
-                scores.values["clipscore"] = mean(clip.score([row["image"]], [text])[0] for row, text in pairs)
-            found.setdefault(part, {})[kind] = scores
-    seconds = time.perf_counter() - start
-    values = {
-        part: {k: v for scores in kinds.values() for k, v in scores.values.items()} for part, kinds in found.items()
+    benchmark, protocol = find_benchmark(name), options.protocol
+    if protocol.via:
+        model = PivotModel(model)
+    if options.losses and not isinstance(model, LossModel):
+        way = " by way of English" if protocol.via else ""
+        raise ValueError(f"{options.model}{way} has no cross-entropies: leave --loss out")
+    languages = _languages(benchmark, model, options)
+    parts = benchmark.parts(languages, options.splits, protocol.via)
+    candidates = tuple(dict.fromkeys((*model.languages, *languages)))
+    keep_protocol(options.output / name, options.model, options.revision, protocol)
+    loaded = {
+        (split, language): benchmark.rows(options.data, split, language, options.limit, options.stand_in)
+        for split, language in parts
     }
-    method = segmentation or BENCHMARKS[name].segmentation
+    start, count = time.perf_counter(), 0
+    found: dict[str, list[Scores]] = {}
+    for (split, language), rows in loaded.items():
+        for kind in (*benchmark.kinds[split], *(["loss"] if options.losses else [])):
+            if kind == "contrast" and not isinstance(model, ContrastingModel):
+                continue
+            path = options.output / name / f"{split}.{language}.{kind}.jsonl"
+            predictions = predict(model, rows, path, protocol, options.batch_size, kind)
+            count += len(predictions)
+            scores = _score(benchmark, kind, rows, predictions, language, candidates, options)
+            found.setdefault(f"{split}/{language}", []).append(scores)
+    seconds = time.perf_counter() - start
+    values = {part: _joined([scores.values for scores in kinds]) for part, kinds in found.items()}
+    has_captions = any("caption" in benchmark.kinds[split] for split, _ in parts)
+    segmentation = segmentation_name(options.segmentation or benchmark.segmentation)
     results = {
-        "name": f"{model_name} on {name}",
+        "name": f"{options.model} on {name}",
         "label": "measured-here",
         "benchmark": name,
-        "model": model_name,
-        "revision": revision,
+        "model": options.model,
+        "revision": options.revision,
         "protocol": {
             **asdict(protocol),
-            "segmentation": segmentation_name(method) if "caption" in BENCHMARKS[name].kinds else None,
-            "limit": limit,
-            "stand_in_images": stand_in,
+            "segmentation": segmentation if has_captions else None,
+            "language_candidates": list(candidates) if has_captions else None,
+            "limit": options.limit,
+            "stand_in_images": options.stand_in,
         },
         "scores": values,
-        "intervals": {
-            part: {k: v for scores in kinds.values() for k, v in scores.intervals.items()}
-            for part, kinds in found.items()
-        },
-        "signatures": {
-            part: {k: v for scores in kinds.values() for k, v in scores.signatures.items()}
-            for part, kinds in found.items()
-        },
-        "aggregate": aggregate(name, values),
+        "intervals": {part: _joined([scores.intervals for scores in kinds]) for part, kinds in found.items()},
+        "signatures": {part: _joined([scores.signatures for scores in kinds]) for part, kinds in found.items()},
+        "aggregate": benchmark.aggregate(values),
         "rows": {f"{split}/{language}": len(rows) for (split, language), rows in loaded.items()},
         "seconds": round(seconds, 1),
         "samples_per_second": round(count / seconds, 2),
@@ -127,9 +130,9 @@ def run_benchmark(
         },
         "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
         "git_commit": git_commit(),
-        "command": command,
+        "command": options.command,
     }
-    write_json(output / f"{name}.json", results)
+    write_json(options.output / f"{name}.json", results)
     return results
 
 
@@ -151,9 +154,58 @@ def markdown(results: dict[str, Any]) -> str:
 
 
 def git_commit() -> str | None:
-    """Give the commit of the clone that runs, if it is one."""
+    """Return the commit of the clone that runs, if it is one."""
     command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
     try:
         return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None
+
+
+def _languages(benchmark: Benchmark, model: EvaluatedModel, options: EvaluationOptions) -> list[str]:
+    known = benchmark.dataset.languages
+    for language in options.languages:
+        if language in known and not model.writes(language):
+            raise ValueError(
+                f"{options.model} cannot be asked for {language!r}, only for {', '.join(model.languages)}: give other "
+                "languages, or an adapter that adds this one"
+            )
+    languages = list(options.languages) or [language for language in known if language in model.languages]
+    if not languages:
+        raise ValueError(
+            f"{options.model} writes {', '.join(model.languages)}, and {benchmark.name} is in {', '.join(known)}: "
+            "take another benchmark"
+        )
+    return languages
+
+
+def _score(
+    benchmark: Benchmark,
+    kind: str,
+    rows: Rows,
+    predictions: Mapping[Hashable, dict[str, Any]],
+    language: str,
+    candidates: tuple[str, ...],
+    options: EvaluationOptions,
+) -> Scores:
+    bare = rows.without_images()
+    scoring = Scoring(
+        language,
+        options.segmentation or benchmark.segmentation,
+        candidates,
+        options.protocol.uses_prefix(bare[0]["task"], language),
+        options.meteor,
+    )
+    scores = benchmark.score(kind, bare, predictions, scoring)
+    texts = [str(predictions[row["key"]].get("text")) for row in bare]
+    if options.comet and kind == "translation":
+        each = comet([row["source"] for row in bare], texts, [row["target"] for row in bare])
+        scores.values["comet"] = mean(each)
+    if options.clip is not None and kind == "caption":
+        each = [options.clip.score([rows[index]["image"]], [text])[0] for index, text in enumerate(texts)]
+        scores.values["clipscore"] = mean(each)
+    return scores
+
+
+def _joined(kinds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    return {name: value for kind in kinds for name, value in kind.items()}

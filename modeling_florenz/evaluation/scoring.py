@@ -1,65 +1,102 @@
 """Turn predictions into scores with intervals; no model is needed for it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from ..data.emoji_scenes.world import EmojiWorld
-from .benchmarks import BENCHMARKS
 from .metrics.bootstrap import interval
 from .metrics.caption_scores import bleu_from_statistics, bleu_statistics, cider, rouge_l
-from .metrics.language_identification import language_rate
+from .metrics.language_identification import LanguageIdentifier
 from .metrics.meteor import meteor
 from .metrics.scenes import SceneScorer, normalise
 from .metrics.segmentation import segment
 from .metrics.translation_scores import sacrebleu_score
 
 
+Sampled = Callable[[np.ndarray], float]
+
+
 @dataclass(frozen=True)
 class Scores:
     """Hold the scores of one part: values from 0 to 100, their 95 % intervals, signatures, and items to draw from.
 
-    `sampled` gives a measure for drawn indices: what intervals and comparisons are made of.
+    `sampled` returns a measure for drawn indices: what intervals and comparisons are made of.
     """
 
     values: dict[str, float]
     intervals: dict[str, tuple[float, float]]
     signatures: dict[str, str]
-    sampled: dict[str, Callable[[np.ndarray], float]]
+    sampled: dict[str, Sampled]
 
 
-def _finish(
-    values: dict[str, float], each: dict[str, Sequence[float]], signatures: dict[str, str], **sampled: Any
-) -> Scores:
-    draws: dict[str, Callable[[np.ndarray], float]] = dict(sampled)
-    for name, scores in each.items():
-        array = np.asarray(scores, dtype=float)
-        draws[name] = lambda drawn, array=array: float(array[drawn].mean())
-    items = len(next(iter(each.values())))
-    intervals = {name: interval(draw, items) for name, draw in draws.items()} if items > 1 else {}
-    return Scores(values, intervals, signatures, draws)
+@dataclass(frozen=True)
+class Scoring:
+    """Say how predictions of one language are scored.
+
+    Args:
+        language: that was asked for, as ISO 639-1 code.
+        segmentation: of captions into words.
+        candidates: languages among which that of a text is told.
+        prefix: whether the caption prefix was given and cut off the texts.
+        meteor: also METEOR of captions, by Java.
+    """
+
+    language: str
+    segmentation: str = "ptb"
+    candidates: tuple[str, ...] = ()
+    prefix: bool = False
+    meteor: bool = False
 
 
-def score_captions(
-    texts: Sequence[str], references: Sequence[Sequence[str]], language: str, method: str, with_meteor: bool = False
-) -> Scores:
-    """Score captions: CIDEr, BLEU-4, ROUGE-L, share in the asked language, and METEOR if asked for."""
+def score(kind: str, rows: Sequence[dict[str, Any]], predictions: Mapping[Any, Any], scoring: Scoring) -> Scores:
+    """Score the predictions of one kind.
+
+    Args:
+        kind: `translation`, `caption`, `contrast`, `scene`, `exact` or `loss`.
+        rows: what was asked, their images unread.
+        predictions: by the rows' keys.
+    """
+    found = [predictions[row["key"]] for row in rows]
+    if kind == "contrast":
+        return score_contrasts([entry["correct"] for entry in found], [entry["incorrect"] for entry in found])
+    if kind == "loss":
+        return score_losses([entry["loss"] for entry in found])
+    texts, targets = [entry["text"] for entry in found], [row["target"] for row in rows]
+    if kind == "scene":
+        return score_scenes(texts, [row["scene"] for row in rows], scoring)
+    if kind == "exact":
+        return score_exact(texts, targets)
+    if kind == "translation":
+        return score_translations(texts, targets, scoring.language)
+    return score_captions(texts, [row["references"] for row in rows], scoring)
+
+
+def score_captions(texts: Sequence[str], references: Sequence[Sequence[str]], scoring: Scoring) -> Scores:
+    """Score captions: CIDEr, BLEU-4, ROUGE-L, share in the asked language, and METEOR if asked for.
+
+    The share is left out for a language that cannot be told.
+    """
+    language, method = scoring.language, scoring.segmentation
     candidates = [segment(text, language, method) for text in texts]
     words = [[segment(text, language, method) for text in row] for row in references]
     statistics = bleu_statistics(candidates, words)
     rouge, rouge_each = rouge_l(candidates, words)
-    score, score_each = cider(candidates, words)
+    cider_d, cider_each = cider(candidates, words)
 
     def bleu(drawn: np.ndarray) -> float:
         return 100 * bleu_from_statistics(statistics[drawn].sum(0))[3]
 
-    values = {"cider": 100 * score, "bleu_4": bleu(np.arange(len(texts))), "rouge_l": 100 * rouge}
-    each: dict[str, Sequence[float]] = {"cider": 100 * np.asarray(score_each), "rouge_l": 100 * np.asarray(rouge_each)}
-    each["language"] = [100 * language_rate([text], language) for text in texts]
-    values["language"] = float(np.mean(each["language"]))
-    if with_meteor:
+    values = {"cider": 100 * cider_d, "bleu_4": bleu(np.arange(len(texts))), "rouge_l": 100 * rouge}
+    each = {"cider": 100 * np.asarray(cider_each), "rouge_l": 100 * np.asarray(rouge_each)}
+    identifier = LanguageIdentifier((*scoring.candidates, language))
+    if identifier.knows(language):
+        each["language"] = np.asarray([100.0 * identifier.is_in(text, language) for text in texts])
+        values["language"] = float(each["language"].mean())
+    if scoring.meteor:
         joined = [[" ".join(text) for text in row] for row in words]
         overall, found = meteor([" ".join(text) for text in candidates], joined)
         values["meteor"] = 100 * overall
@@ -70,61 +107,60 @@ def score_captions(
 def score_translations(texts: Sequence[str], references: Sequence[str], language: str) -> Scores:
     """Score translations: sacreBLEU and chrF with their signatures, and how many equal the reference."""
     found = sacrebleu_score(texts, references, language)
-    exact = [100.0 * (normalise(a) == normalise(b)) for a, b in zip(texts, references, strict=True)]
+    exact = _equal(texts, references)
     statistics = _sacrebleu_statistics(texts, references, language)
 
     def bleu(drawn: np.ndarray) -> float:
         return _sacrebleu_of(statistics[drawn].sum(0))
 
-    values = {"bleu": found["bleu"], "chrf": found["chrf"], "exact": float(np.mean(exact))}
+    values = {"bleu": found["bleu"], "chrf": found["chrf"], "exact": float(exact.mean())}
     signatures = {"bleu": found["bleu_signature"], "chrf": found["chrf_signature"]}
     return _finish(values, {"exact": exact}, signatures, bleu=bleu)
 
 
+def score_exact(texts: Sequence[str], references: Sequence[str]) -> Scores:
+    """Score by how many texts equal the reference after NFKC, case folding and folding of white space."""
+    return _means({"exact": _equal(texts, references)})
+
+
 def score_contrasts(correct: Sequence[float], incorrect: Sequence[float]) -> Scores:
     """Score contrastive pairs by accuracy: strictly lower perplexity, ties wrong."""
-    right = [100.0 * (a < b) for a, b in zip(correct, incorrect, strict=True)]
-    return _finish({"accuracy": float(np.mean(right))}, {"accuracy": right}, {})
+    return _means({"accuracy": np.asarray([100.0 * (a < b) for a, b in zip(correct, incorrect, strict=True)])})
 
 
-def score_scenes(texts: Sequence[str], rows: Sequence[dict[str, Any]], language: str, prefix: bool) -> Scores:
+def score_losses(losses: Sequence[float]) -> Scores:
+    """Average cross-entropies, in nats a token."""
+    return _means({"loss": np.asarray(losses, dtype=float)})
+
+
+def score_scenes(texts: Sequence[str], scenes: Sequence[Any], scoring: Scoring) -> Scores:
     """Score captions or translations of emoji scenes by the world's own names."""
     scorer = SceneScorer(EmojiWorld())
-    found = [scorer.score(row["scene"], language, text, prefix) for row, text in zip(rows, texts, strict=True)]
-    each = {name: [100 * score[name] for score in found] for name in found[0]}
-    return _finish({name: float(np.mean(scores)) for name, scores in each.items()}, each, {})
+    found = [
+        scorer.score(scene, scoring.language, text, scoring.prefix) for scene, text in zip(scenes, texts, strict=True)
+    ]
+    return _means({name: np.asarray([100 * scores[name] for scores in found]) for name in found[0]})
 
 
-def score_part(
-    name: str,
-    split: str,
-    language: str,
-    rows: Sequence[dict[str, Any]],
-    entries: dict[str, Any],
-    prefix: bool,
-    method: str | None,
-    with_meteor: bool = False,
+def _means(each: dict[str, np.ndarray]) -> Scores:
+    return _finish({name: float(scores.mean()) for name, scores in each.items()}, each, {})
+
+
+def _finish(
+    values: dict[str, float], each: dict[str, np.ndarray], signatures: dict[str, str], **sampled: Sampled
 ) -> Scores:
-    """Score the predictions of one part of a benchmark.
+    draws: dict[str, Sampled] = {**sampled, **{name: partial(_mean_of, scores) for name, scores in each.items()}}
+    items = len(next(iter(each.values())))
+    intervals = {name: interval(draw, items) for name, draw in draws.items()} if items > 1 else {}
+    return Scores(values, intervals, signatures, draws)
 
-    Args:
-        rows: of the part, their images unread.
-        entries: predictions by key.
-        method: word segmentation of captions; the benchmark's own by default.
-    """
-    found = [entries[row["key"]] for row in rows]
-    if "correct" in found[0]:
-        return score_contrasts([entry["correct"] for entry in found], [entry["incorrect"] for entry in found])
-    if "loss" in found[0]:
-        losses = [entry["loss"] for entry in found]
-        return _finish({"loss": float(np.mean(losses))}, {"loss": losses}, {})
-    texts = [entry["text"] for entry in found]
-    if name == "emoji_scenes":
-        return score_scenes(texts, rows, language, prefix)
-    if rows[0]["task"] == "translate":
-        return score_translations(texts, [row["target"] for row in rows], language)
-    references = [row["references"] for row in rows]
-    return score_captions(texts, references, language, method or BENCHMARKS[name].segmentation, with_meteor)
+
+def _mean_of(scores: np.ndarray, drawn: np.ndarray) -> float:
+    return float(scores[drawn].mean())
+
+
+def _equal(texts: Sequence[str], references: Sequence[str]) -> np.ndarray:
+    return np.asarray([100.0 * (normalise(a) == normalise(b)) for a, b in zip(texts, references, strict=True)])
 
 
 def _sacrebleu_statistics(texts: Sequence[str], references: Sequence[str], language: str) -> np.ndarray:
@@ -134,8 +170,8 @@ def _sacrebleu_statistics(texts: Sequence[str], references: Sequence[str], langu
     # One row a sentence: lengths, matches, guesses, as corpus BLEU sums them up.
     rows = []
     for text, reference in zip(texts, references, strict=True):
-        score = metric.corpus_score([text], [[reference]])
-        rows.append([score.sys_len, score.ref_len, *score.counts, *score.totals])
+        found = metric.corpus_score([text], [[reference]])
+        rows.append([found.sys_len, found.ref_len, *found.counts, *found.totals])
     return np.asarray(rows, dtype=float)
 
 

@@ -1,9 +1,8 @@
 """Put the models that are compared behind one interface: texts for rows and, where it can be told, perplexities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from transformers import (
@@ -17,49 +16,16 @@ from transformers import (
 
 from ..processing_florenz import LANGUAGES, TASKS
 from .captioner import Captioner
+from .evaluated import EvaluatedModel, SearchProtocol
+from .language_names import ENGLISH_NAMES, NLLB_CODES
 from .scoring import mean_log_probabilities, perplexities
 
 
-_NLLB = {"en": "eng_Latn", "de": "deu_Latn", "fr": "fra_Latn", "es": "spa_Latn", "ru": "rus_Cyrl", "zh": "zho_Hans"}
-_NLLB |= {"it": "ita_Latn"}
-_FLORENCE = {"caption": "<CAPTION>", "detailed_caption": "<DETAILED_CAPTION>"}
-_FLORENCE |= {"more_detailed_caption": "<MORE_DETAILED_CAPTION>"}
-
-
-@dataclass(frozen=True)
-class SearchProtocol:
-    """Fix how texts are searched for; the defaults are the paper's (spec section 6.1)."""
-
-    num_beams: int = 4
-    max_new_tokens: int = 128
-    no_repeat_ngram_size: int = 3
-    capitalise: bool = True
-    prefix: str = "off"  # on, off, or auto: on for captions in languages without captions in pre-training
-    image: str = "on"  # on, blank, shuffled, none
-    image_size: int | None = None
-
-    def search(self) -> dict[str, Any]:
-        return {
-            "num_beams": self.num_beams,
-            "max_new_tokens": self.max_new_tokens,
-            "no_repeat_ngram_size": self.no_repeat_ngram_size,
-            "do_sample": False,
-            "early_stopping": self.num_beams > 1,
-        }
-
-    def finish(self, text: str) -> str:
-        text = text.strip()
-        return text[:1].upper() + text[1:] if self.capitalise else text
-
-    def uses_prefix(self, task: str, language: str) -> bool:
-        wanted = self.prefix == "on" or (self.prefix == "auto" and language in ("fr", "es", "ru", "zh"))
-        return wanted and task != "translate"
-
-
-class EvaluatedModel(Protocol):
-    """What a benchmark asks of a model."""
-
-    def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]: ...
+_FLORENCE = {
+    "caption": "<CAPTION>",
+    "detailed_caption": "<DETAILED_CAPTION>",
+    "more_detailed_caption": "<MORE_DETAILED_CAPTION>",
+}
 
 
 class FlorenzModel:
@@ -68,10 +34,14 @@ class FlorenzModel:
     def __init__(self, name: str | None, revision: str | None = None, adapter: str | None = None) -> None:
         captioner = Captioner(name, revision, adapter=adapter)
         self.model, self.processor = captioner.model, captioner.processor
+        self.languages = captioner.languages
+
+    def writes(self, language: str) -> bool:
+        return language in self.languages
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         inputs = self.processor(
-            images=None if protocol.image == "none" else [row["image"] for row in rows],
+            images=[row["image"] for row in rows],
             text=[row["source"] or None for row in rows],
             task=[row["task"] for row in rows],
             language=[row["language"] for row in rows],
@@ -85,7 +55,6 @@ class FlorenzModel:
         ]
 
     def losses(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[float]:
-        """Give each row's mean cross-entropy over its target's tokens, in nats (spec section 6.5)."""
         inputs = self.processor(
             images=[row["image"] for row in rows],
             text=[row["source"] or None for row in rows],
@@ -99,21 +68,24 @@ class FlorenzModel:
         return mean_log_probabilities(logits, inputs["labels"]).neg().tolist()
 
     def perplexities(self, rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> list[float]:
-        images, sources = [row["image"] for row in rows], [row["source"] for row in rows]
-        return perplexities(self.model, self.processor, images, sources, list(targets), rows[0]["language"], len(rows))
+        images, sources, languages = ([row[name] for row in rows] for name in ("image", "source", "language"))
+        return perplexities(self.model, self.processor, images, sources, targets, languages, len(rows))
 
 
 class Florence2Model:
     """Evaluate a native Florence-2, which captions in English."""
 
+    languages = ("en",)
+
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = Florence2ForConditionalGeneration.from_pretrained(name, revision=revision).eval()
         self.processor = AutoProcessor.from_pretrained(name, revision=revision)
 
+    def writes(self, language: str) -> bool:
+        return language == "en"
+
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
-        for row in rows:
-            if row["task"] == "translate" or row["language"] != "en":
-                raise ValueError("Florence-2 captions in English only: give --languages en and a captioning benchmark")
+        _check_english_captions("Florence-2", rows)
         inputs = self.processor(
             images=[row["image"] for row in rows],
             text=[_FLORENCE[row["task"]] for row in rows],
@@ -128,16 +100,19 @@ class Florence2Model:
 class ChatModel:
     """Evaluate any image-text-to-text model by its chat template."""
 
+    languages = tuple(LANGUAGES)
+
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = AutoModelForImageTextToText.from_pretrained(name, revision=revision).eval()
         self.processor = AutoProcessor.from_pretrained(name, revision=revision)
 
+    def writes(self, language: str) -> bool:
+        return language in ENGLISH_NAMES
+
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         texts = []
         for row in rows:  # one at a time: padding on the left is not every template's
-            content: list[dict[str, Any]] = [{"type": "text", "text": chat_prompt(row)}]
-            if protocol.image != "none":
-                content.insert(0, {"type": "image", "image": row["image"]})
+            content = [{"type": "image", "image": row["image"]}, {"type": "text", "text": chat_prompt(row)}]
             inputs = self.processor.apply_chat_template(
                 [{"role": "user", "content": content}],
                 add_generation_prompt=True,
@@ -155,13 +130,19 @@ class ChatModel:
 class NllbModel:
     """Evaluate a translator that sees no image; the English text is the source, or a caption given in its place."""
 
+    languages = tuple(LANGUAGES)
+
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision).eval()
         self.tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, src_lang="eng_Latn")
 
+    def writes(self, language: str) -> bool:
+        return language in NLLB_CODES
+
     def translate(self, texts: Sequence[str], language: str, protocol: SearchProtocol) -> list[str]:
+        """Translate English texts."""
         inputs = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
-        first = self.tokenizer.convert_tokens_to_ids(_NLLB[language])
+        first = self.tokenizer.convert_tokens_to_ids(NLLB_CODES[language])
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **protocol.search(), forced_bos_token_id=first)
         return [protocol.finish(text) for text in self.tokenizer.batch_decode(ids, skip_special_tokens=True)]
@@ -177,6 +158,10 @@ class CascadeModel:
 
     def __init__(self, captioner: EvaluatedModel, translator: NllbModel) -> None:
         self.captioner, self.translator = captioner, translator
+        self.languages = translator.languages
+
+    def writes(self, language: str) -> bool:
+        return self.translator.writes(language)
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         language = rows[0]["language"]
@@ -189,11 +174,17 @@ class CascadeModel:
 class PlainCaptioner:
     """Evaluate an image-text-to-text model without chat template, such as BLIP-2, given the image alone."""
 
+    languages = ("en",)
+
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = AutoModelForImageTextToText.from_pretrained(name, revision=revision).eval()
         self.processor = AutoProcessor.from_pretrained(name, revision=revision)
 
+    def writes(self, language: str) -> bool:
+        return language == "en"
+
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
+        _check_english_captions("a model without chat template", rows)
         inputs = self.processor(images=[row["image"] for row in rows], return_tensors="pt")
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **protocol.search())
@@ -202,10 +193,15 @@ class PlainCaptioner:
 
 def chat_prompt(row: dict[str, Any]) -> str:
     """Word a row for a chat model: the same request for every one of them."""
-    language = LANGUAGES.get(row["language"], row["language"])
+    language = ENGLISH_NAMES[row["language"]]
     if row["task"] == "translate":
         return f"Translate this text into {language}. Answer with the translation only.\n{row['source']}"
     return f"{TASKS[row['task']]} Answer in {language}, in one sentence and with nothing else."
+
+
+def _check_english_captions(model: str, rows: Sequence[dict[str, Any]]) -> None:
+    if any(row["task"] == "translate" or row["language"] != "en" for row in rows):
+        raise ValueError(f"{model} captions in English only: give --languages en and a captioning benchmark")
 
 
 def load_model(name: str, revision: str | None = None, adapter: str | None = None) -> EvaluatedModel:

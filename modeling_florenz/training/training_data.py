@@ -12,7 +12,8 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..data.datasets import Part, find_dataset
+from ..data.dataset_info import Part
+from ..data.datasets import find_dataset
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
 from ..processing_florenz import FlorenzProcessor
@@ -65,8 +66,7 @@ def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: in
             for index, pair in enumerate(zip(rows.column("task"), rows.column("language"), strict=True)):
                 places[_group(*pair)].append(index)
             for group, indices in places.items():
-                whole = len(places) == 1 or not isinstance(rows, TableRows)
-                groups[group].append(rows if whole else rows.select(indices))
+                groups[group].append(rows.select(indices) if isinstance(rows, TableRows) else rows)
     if not groups:
         raise ValueError("no training data is left: every part of it is optional and missing")
     return {pair: parts[0] if len(parts) == 1 else JoinedRows(parts) for pair, parts in groups.items()}

@@ -200,7 +200,8 @@ def select(groups: dict[str, Any], annotations: dict[str, dict[str, Any]]) -> li
         )
     if unknown := (core | set(broader)) - {noun["key"] for noun in candidates}:
         raise ValueError(f"no usable emoji for {sorted(unknown)}")
-    chosen, taken = [], set()
+    chosen: list[dict[str, Any]] = []
+    taken: set[tuple[str, str]] = set()
     for noun in sorted(candidates, key=lambda noun: not noun["core"]):
         keys = {(language, text.casefold()) for language, text in noun["names"].items()}
         if keys & taken:
@@ -221,7 +222,9 @@ def sprite(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
         raise ValueError(f"the font does not draw {emoji!r} as one glyph")
     glyph = canvas.crop(box)
     scale = CELL / max(glyph.size)
-    glyph = glyph.resize((max(1, round(glyph.width * scale)), max(1, round(glyph.height * scale))), Image.LANCZOS)
+    glyph = glyph.resize(
+        (max(1, round(glyph.width * scale)), max(1, round(glyph.height * scale))), Image.Resampling.LANCZOS
+    )
     cell = Image.new("RGBA", (CELL, CELL))
     cell.paste(glyph, ((CELL - glyph.width) // 2, (CELL - glyph.height) // 2))
     return cell

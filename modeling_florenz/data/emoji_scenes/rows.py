@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from ..datasets import DATASETS, Part
+from ..dataset_info import Part
+from ..datasets import DATASETS
 from ..rows import Rows
 from .world import Coverage, EmojiWorld, Scene
 

@@ -3,6 +3,8 @@
 `evaluate.load` takes the path of this folder; nothing is downloaded.
 """
 
+from typing import Any
+
 import datasets
 import evaluate
 
@@ -10,13 +12,13 @@ from modeling_florenz.evaluation.metrics.caption_scores import cider
 from modeling_florenz.evaluation.metrics.segmentation import segment
 
 
-def _words(predictions, references):
+def _words(predictions: list[str], references: list[list[str]]) -> tuple[list[list[str]], list[list[list[str]]]]:
     candidates = [segment(text, "en", "ptb") for text in predictions]
     return candidates, [[segment(text, "en", "ptb") for text in texts] for texts in references]
 
 
 class FlorenzCider(evaluate.Metric):
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         features = datasets.Features(
             {"predictions": datasets.Value("string"), "references": datasets.Sequence(datasets.Value("string"))}
         )
@@ -27,6 +29,6 @@ class FlorenzCider(evaluate.Metric):
             features=features,
         )
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: list[str], references: list[list[str]]) -> dict[str, Any]:
         score, each = cider(*_words(predictions, references))
         return {"cider": 100 * score, "cider_each": [100 * value for value in each]}

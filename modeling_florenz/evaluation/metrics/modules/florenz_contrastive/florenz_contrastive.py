@@ -10,7 +10,7 @@ from modeling_florenz.evaluation.metrics.contrastive import contrastive_accuracy
 
 
 class FlorenzContrastive(evaluate.Metric):
-    def _info(self):
+    def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("float32")
         return evaluate.MetricInfo(
             description=__doc__,
@@ -19,5 +19,5 @@ class FlorenzContrastive(evaluate.Metric):
             features=datasets.Features({"predictions": value, "references": value}),
         )
 
-    def _compute(self, predictions, references):
+    def _compute(self, predictions: list[float], references: list[float]) -> dict[str, float]:
         return {"accuracy": 100 * contrastive_accuracy(predictions, references)}
