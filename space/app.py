@@ -27,7 +27,7 @@ TITLE = "Florenz"
 INTRODUCTION = "Image captions and image-aware translation, with one small model."
 EMOJI_BANNER = (
     "<div class='florenz-banner'><p>This is <strong>florenz-tiny</strong>: it knows emoji scenes and nothing else. "
-    "Of a photo it will say nonsense.</p></div>"
+    "Given a photo, it produces nonsense.</p></div>"
 )
 
 

@@ -10,12 +10,12 @@ from PIL import Image
 from modeling_florenz.inference.captioner import Captioner
 
 
-LONGEST_SIDE = 640  # px of the picture that is shown
+LONGEST_SIDE = 640  # px of the picture shown
 
 
 @dataclass(frozen=True)
 class Gaze:
-    """Hold a caption, its words, and the attention (layers, words, grid, grid) each gives to the image's grid.
+    """Hold a caption, its words, and the attention (layers, words, grid, grid) of each word to the image's grid.
 
     The values of a word and layer sum to the share that goes to the grid; the rest goes to the image's mean token
     and to the prompt.
@@ -36,20 +36,20 @@ def look(captioner: Captioner, image: Image.Image, language: str, task: str) -> 
     """Caption an image (greedy) and read the cross-attention, averaged over heads, that each word was written with.
 
     Raises:
-        ValueError: the model does not know the task or language, or its attention gives no weights.
+        ValueError: the model does not know the task or language, or its attention returns no weights.
     """
     inputs = captioner.processor(images=image, task=task, language=language).to(captioner.device)
     core = captioner.model.model
     embeds, mask, features = core.merge_inputs(**inputs)
-    # The encoder runs apart: asked for weights, it would leave its fast attention.
+    # The encoder runs separately: asked for weights, it would not use its fast attention.
     states = core.encoder(inputs_embeds=embeds, attention_mask=mask)
     given = {"encoder_outputs": states, "attention_mask": mask}
     ids = captioner.model.generate(**given, num_beams=1, early_stopping=False, do_sample=False)
     outputs = captioner.model(**given, decoder_input_ids=ids[:, :-1], output_attentions=True, use_cache=False)
     if not outputs.cross_attentions or outputs.cross_attentions[0] is None:
-        raise ValueError("this decoder gives no attention weights: load it with eager attention")
+        raise ValueError("this decoder returns no attention weights: load it with eager attention")
     side = math.isqrt(features.shape[1] - 1)
-    # The first image token is the mean of all; the grid follows, row by row.
+    # The first image token is the mean of all; the grid follows row by row.
     weights = torch.stack([layer[0, :, :, 1 : 1 + side * side].float().mean(0) for layer in outputs.cross_attentions])
     groups = group_words(captioner, ids[0].tolist())
     # Position t - 1 of the decoder writes token t.
@@ -60,7 +60,7 @@ def look(captioner: Captioner, image: Image.Image, language: str, task: str) -> 
 
 
 def group_words(captioner: Captioner, ids: list[int]) -> list[tuple[str, list[int]]]:
-    """Join tokens to words: at blanks, and in Chinese token by token. Each word has the places of its tokens.
+    """Join tokens to words: at spaces, and in Chinese token by token. Each word has the positions of its tokens.
 
     Raises:
         ValueError: there is no word.
@@ -97,7 +97,7 @@ def shrink(image: Image.Image) -> Image.Image:
 
 
 def spotlight(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Show what is looked at in colour and the rest dark and grey, which reads without telling colours apart."""
+    """Show what is looked at in colour and the rest dark and grey, which does not depend on telling colours apart."""
     scaled = Image.fromarray(heat / max(float(heat.max()), 1e-9)).resize(image.size, Image.Resampling.BICUBIC)
     light = np.clip(np.asarray(scaled), 0, 1)[..., None] ** 0.8
     colour = np.asarray(image, np.float32)

@@ -10,7 +10,7 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str | fl
     body = "".join("<tr>" + "".join(map(_cell, row)) + "</tr>" for row in rows)
     title = f"<caption>{html.escape(caption)}</caption>"
     inner = f"{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
-    # Wider than a phone, it scrolls; what scrolls must be reachable by keyboard.
+    # A table wider than the screen scrolls; what scrolls must be reachable by keyboard.
     return f'<div class="florenz-scroll" tabindex="0"><table class="florenz-table">{inner}</table></div>'
 
 

@@ -1,7 +1,7 @@
 """What one visitor may ask for: enough for a photo and a sentence, too little to exhaust a shared machine."""
 
 MAX_FILE_BYTES = 20_000_000
-MAX_REQUEST_BYTES = 1_000_000  # of anything that is no upload
+MAX_REQUEST_BYTES = 1_000_000  # of anything that is not an upload
 MAX_PIXELS = 50_000_000  # 150 MB once decoded to RGB
 MAX_TEXT = 1_000  # characters of a text to translate
 MAX_CANDIDATE = 300

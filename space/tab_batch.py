@@ -68,7 +68,7 @@ def build_batch_tab(loaded: Loaded) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            # No list of types here: a file of another type would turn all the others away.
+            # No list of types here: one file of another type would make Gradio refuse all of them.
             files = gr.File(file_count="multiple", label=f"Images (at most {MAX_BATCH_FILES})", height=220)
             language = gr.Dropdown(
                 [("All languages", ALL), *loaded.languages], value=loaded.captioner.languages[0], label="Language"
@@ -114,5 +114,5 @@ def as_csv(rows: list[list[str]]) -> str:
 
 
 def as_json_lines(rows: list[list[str]]) -> str:
-    """Write rows as one JSON object a line."""
+    """Write rows as one JSON object per line."""
     return "".join(json.dumps(dict(zip(COLUMNS, row, strict=True)), ensure_ascii=False) + "\n" for row in rows)

@@ -37,7 +37,7 @@ def build_caption_tab(loaded: Loaded) -> None:
             style = gr.Radio(STYLES, value="caption", label="Style")
             prefix = gr.Checkbox(
                 label="Start with the first words of a caption",
-                info="The paper's way to unlock languages without captions in training; the words are not shown.",
+                info="The paper's models need it in languages without captions in training. The words are not shown.",
             )
             with gr.Row():
                 start = gr.Button("Caption", variant="primary")

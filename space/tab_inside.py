@@ -30,7 +30,7 @@ def build_inside_tab(loaded: Loaded) -> None:
             picture = need_image(image)
             gaze = look(loaded.captioner, picture, language, style)
         kept = (gaze, shrink(picture))
-        # Words are numbered, for a caption may use one twice.
+        # Words are numbered because a caption may use one twice.
         words = gr.update(
             choices=[(word, str(place)) for place, word in enumerate(gaze.words)], value="0", visible=True
         )
@@ -48,7 +48,7 @@ def build_inside_tab(loaded: Loaded) -> None:
     def look_again(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple:
         return show(kept, word, layer) if kept is not None else (None, "")
 
-    # Sessions that are gone lose their attention maps.
+    # Attention maps of closed sessions are dropped.
     kept = gr.State(None, time_to_live=1800)
     with gr.Row():
         with gr.Column(min_width=300):

@@ -14,7 +14,7 @@ from tab_translate import targets
 
 
 EMPTY = note("The candidates appear here, the likeliest first.")
-SHARES = "Share: inverse perplexity, scaled so that all sum to 100 %."
+SHARES = "Share: inverse perplexity, scaled so that all of them sum to 100 %."
 
 
 def build_readings_tab(loaded: Loaded) -> None:
@@ -28,7 +28,7 @@ def build_readings_tab(loaded: Loaded) -> None:
         if not CANDIDATES[0] <= len(lines) <= CANDIDATES[1]:
             few, many = CANDIDATES
             raise gr.Error(
-                f"There are {len(lines)} different candidates: write {few} to {many}, one a line.",
+                f"There are {len(lines)} different candidates: write {few} to {many}, one per line.",
                 print_exception=False,
             )
         texts = [clean_text(line, MAX_CANDIDATE, "A candidate") for line in lines]
@@ -43,7 +43,7 @@ def build_readings_tab(loaded: Loaded) -> None:
         records.sort(key=lambda record: -record["share"])
         rows = [[row["candidate"], row["share"], f"{row['perplexity']:.4g}"] for row in records]
         page = table("Candidates, the likeliest first", ["Candidate", "Share", "Perplexity"], rows) + note(SHARES)
-        # JSON knows no infinity.
+        # JSON has no infinity.
         return [row | {"perplexity": min(row["perplexity"], 1e300)} for row in records], page
 
     with gr.Row():
@@ -52,7 +52,7 @@ def build_readings_tab(loaded: Loaded) -> None:
             text = gr.Textbox(label="English text", max_length=MAX_TEXT, placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language of the candidates")
             candidates = gr.Textbox(
-                label=f"Candidates, one a line ({CANDIDATES[0]} to {CANDIDATES[1]})",
+                label=f"Candidates, one per line ({CANDIDATES[0]} to {CANDIDATES[1]})",
                 lines=3,
                 max_lines=6,
                 max_length=CANDIDATES[1] * (MAX_CANDIDATE + 1),

@@ -31,10 +31,10 @@ def build_translate_tab(loaded: Loaded) -> None:
             empty = "The translation appears here."
             beside = gr.Textbox(label="With the image", lines=2, interactive=False, placeholder=empty)
             nonsense = (
-                "florenz-tiny never met a text without an image: here it guesses." if loaded.emoji_only else None
+                "florenz-tiny was trained on texts with images only: here it guesses." if loaded.emoji_only else None
             )
             alone = gr.Textbox(label="Without the image", info=nonsense, lines=2, interactive=False, placeholder=empty)
-            verdict = gr.Textbox(label="Difference", interactive=False, placeholder="What the image was good for.")
+            verdict = gr.Textbox(label="Difference", interactive=False, placeholder="What the image contributed.")
     gr.on(
         [start.click, text.submit],
         translate,
@@ -53,5 +53,5 @@ def build_translate_tab(loaded: Loaded) -> None:
 
 
 def targets(loaded: Loaded) -> list[tuple[str, str]]:
-    """List the languages to translate into, as choices: all but English, which is translated from."""
+    """List the languages to translate into, as choices: all except English, the language of the source."""
     return [choice for choice in loaded.languages if choice[1] != "en"] or loaded.languages

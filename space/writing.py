@@ -1,4 +1,4 @@
-"""Write captions piece by piece in one or more languages, so that a reader can stop in the middle."""
+"""Write captions piece by piece in one or more languages, so that a reader can stop at any point."""
 
 import threading
 from collections.abc import Iterator

@@ -1,1 +1,1 @@
-"""Checkpoints: read from the research code, built from base models, written as whole folders."""
+"""Checkpoints: read from the research code, built from base models, written as complete folders."""

@@ -20,9 +20,9 @@ _FLORENCE_FIX = "give the folder of microsoft/Florence-2-base or microsoft/Flore
 _GEMMA_FIX = "give the folder of google/gemma-2-2b"
 # Both tokenizers of the release cut and pad on the right, and have Florence-2's limit (spec 3.1).
 _SIDES: dict[str, Any] = {"padding_side": "right", "truncation_side": "right", "model_max_length": 1024}
-# The native Florence-2 marks images so; Florenz puts their features in front of the prompt and has no row for it.
+# The native Florence-2 marks images with it; Florenz puts their features before the prompt and has no row for it.
 _KNOWN_ADDED = {**FLORENCE.added, "<image>": FLORENCE.size}
-# What decides about pixels; the size is not among it, as it is chosen here.
+# What determines the pixels, except for the size, which is chosen here.
 _PIXELS = "do_resize resample do_center_crop do_rescale rescale_factor do_normalize image_mean image_std".split()
 
 
@@ -68,11 +68,11 @@ def _build_florence(folder: Path) -> PreTrainedTokenizerBase:
         raise ValueError("it lacks tokenizer.json, or vocab.json and merges.txt")
     if len(vocab) != BART_SIZE:
         raise ValueError(f"it has {len(vocab):,} entries, not the {BART_SIZE:,} of BART that Florence-2 adds to")
-    # A fine-tuned Florence-2 with words of its own: their rows would be lost here, or shift all others.
+    # A fine-tuned Florence-2 may add words: their rows would be lost here, or shift all others.
     for token, index in added.items():
         if _KNOWN_ADDED.get(token) != index:
             raise ValueError(f"it adds {token!r} with id {index}, which Florence-2's does not")
-    # From the words alone: settings beside them differ between copies, and what is added to them is known.
+    # Built from the words alone: other settings differ between copies, and the added tokens are known.
     mask = AddedToken("<mask>", lstrip=True, special=True)
     tokenizer = BartTokenizer(vocab=vocab, merges=merges, mask_token=mask, **_SIDES)
     tokenizer.add_special_tokens({"extra_special_tokens": list(FLORENCE.added)})
@@ -97,13 +97,13 @@ def _check_pixels(folder: Path) -> None:
 
 
 def load_florence_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
-    """Load the tokenizer of prompts: BART's 50,265 entries and Florence-2's 1,024, no more (spec 3.1).
+    """Load the tokenizer of prompts: BART's 50,265 entries and Florence-2's 1,024, and no others.
 
     Args:
         folder: holds `tokenizer.json`, or `vocab.json` and `merges.txt`, of a Florence-2.
 
     Raises:
-        ValueError: a file is missing, broken or of another tokenizer.
+        ValueError: a file is missing, broken or belongs to another tokenizer.
 
     Example:
         >>> load_florence_tokenizer(Path("Florence-2-base"))("<od>")["input_ids"]  # doctest: +SKIP
@@ -119,7 +119,7 @@ def load_gemma_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         folder: holds the `tokenizer.json` of a Gemma 2.
 
     Raises:
-        ValueError: the file is missing, broken or of another tokenizer.
+        ValueError: the file is missing, broken or belongs to another tokenizer.
 
     Example:
         >>> load_gemma_tokenizer(Path("gemma-2-2b"))("  ")["input_ids"]  # doctest: +SKIP
@@ -137,7 +137,7 @@ def assemble_processor(florence: Path, gemma: Path, image_size: int = 768) -> Fl
         image_size: side of the square that images are stretched to, in pixels.
 
     Raises:
-        ValueError: a file is missing, broken or of another model, or the size is no positive whole number.
+        ValueError: a file is missing, broken or belongs to another model, or the size is not a positive whole number.
 
     Example:
         >>> processor = assemble_processor(Path("Florence-2-base"), Path("gemma-2-2b"))  # doctest: +SKIP

@@ -1,4 +1,4 @@
-"""Compose an untrained Florenz from Florence-2 and Gemma-2 (spec 1.10): what training in the paper starts from."""
+"""Compose an untrained Florenz from Florence-2 and Gemma-2 (spec 1.10): the start of the paper's training."""
 
 import hashlib
 import math
@@ -21,7 +21,7 @@ _NATIVE = [("model.language_model.", "model."), ("model.", "model."), ("lm_head.
 _ENCODER_TABLE, _DECODER_TABLE = "model.encoder.embed_tokens.weight", "model.decoder.embed_tokens.weight"
 _SHARED = "model.shared.weight"
 _TIED_FLORENCE = (_ENCODER_TABLE, _DECODER_TABLE, "lm_head.weight")
-# A bias of zeros that Florence-2's head carries and Florenz's has not.
+# A bias of zeros that Florence-2's head has and Florenz's does not.
 _DROPPED = ("final_logits_bias",)
 _SINUSOID = "model.multi_modal_projector.visual_temporal_embed.pos_idx_to_embed"
 _GEMMA_FIELDS = (
@@ -36,7 +36,7 @@ def read_florence(folder: Path) -> dict[str, StoredTensor]:
     The three names of its one vocabulary table come back as `model.shared.weight`.
 
     Raises:
-        ValueError: it is no Florence-2, or two copies of the table differ.
+        ValueError: it is not a Florence-2, or two copies of the table differ.
     """
     stored = stored_tensors(weight_files(folder))
     native = any(name.startswith("model.vision_tower.") for name in stored)
@@ -55,7 +55,7 @@ def read_florence(folder: Path) -> dict[str, StoredTensor]:
         elif ours != _SHARED or not equal_values(tensors[ours].pieces(), tensor.pieces(), tensor.dtype):
             raise ValueError(f"{folder}: the tensors {tensors[ours].name} and {name} should be one weight, but differ")
     if _SHARED not in tensors or not any(name.startswith("model.vision_tower.") for name in tensors):
-        raise ValueError(f"{folder} is no Florence-2 checkpoint: it holds {min(stored, default='nothing')}")
+        raise ValueError(f"{folder} is not a Florence-2 checkpoint: it holds {min(stored, default='nothing')}")
     return tensors
 
 
@@ -63,7 +63,7 @@ def read_gemma(folder: Path, config: FlorenzConfig) -> dict[str, StoredTensor]:
     """List the tensors of a Gemma-2 under our names, after comparing its configuration with the one asked for.
 
     Raises:
-        ValueError: it is no Gemma-2, or of another size.
+        ValueError: it is not a Gemma-2, or has another size.
     """
     found = read_json(folder / "config.json")
     if not isinstance(found, dict) or found.get("model_type") != "gemma2":
@@ -76,7 +76,7 @@ def read_gemma(folder: Path, config: FlorenzConfig) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for name, tensor in stored_tensors(weight_files(folder)).items():
         if name.endswith("rotary_emb.inv_freq"):
-            continue  # older files carry what is computed
+            continue  # older files hold what is computed
         ours = name.replace("model.", "model.decoder.", 1) if name.startswith("model.") else name
         ours = _DECODER_TABLE if ours == "lm_head.weight" else ours
         if ours in tensors and not equal_values(tensors[ours].pieces(), tensor.pieces(), tensor.dtype):
@@ -95,16 +95,17 @@ def plan_composition(
         florence: folder of a Florence-2 with its tokenizer.
         gemma: folder of a Gemma-2; only its tokenizer is read for a BART decoder.
         dtype: of the result.
-        seed: of what is new: cross-attention projections, vocabulary rows that no token has.
+        seed: for what is new: cross-attention projections, and vocabulary rows without a token.
 
     Raises:
-        ValueError: a source is of another kind or size, lacks a tensor or holds one that has no place; named.
+        ValueError: a source has another kind or size, lacks a tensor or holds one that has no place; the message names
+            it.
     """
     kind, shapes = config.text_config.model_type, expected_shapes(config)
     sources = read_florence(florence)
     table = sources.pop(_SHARED)
     if kind == "gemma2":
-        # Florence-2's own decoder is what Gemma-2 replaces.
+        # Gemma-2 replaces Florence-2's own decoder.
         sources = {name: tensor for name, tensor in sources.items() if not name.startswith("model.decoder.")}
         sources |= read_gemma(gemma, config)
         vocabulary = None
@@ -121,7 +122,7 @@ def plan_composition(
         raise ValueError(f"{florence}: {table.name} is {table.shape[1]} wide, but this size of Florenz needs {asked}")
 
     def random(name: str, rows: int | None = None) -> Callable[[], Iterator[torch.Tensor]]:
-        """Draw a tensor, or its last rows, from its own seed: the order of writing changes nothing."""
+        """Draw a tensor, or its last rows, from its own seed, so that the order of writing does not matter."""
         shape = shapes[name] if rows is None else (rows, *shapes[name][1:])
 
         def pieces() -> Iterator[torch.Tensor]:

@@ -1,4 +1,4 @@
-"""Turn checkpoints of the research code into Florenz: every tensor named once, placed once, none invented."""
+"""Turn checkpoints of the research code into Florenz: each tensor is placed exactly once, none is invented."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -40,7 +40,7 @@ _TIED = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
 
 
 def florenz_name(name: str, decoder_kind: str) -> str:
-    """Translate one tensor name of the research code; what it does not know it returns changed or not, never checked.
+    """Translate one tensor name of the research code; unknown names are not checked and may come back changed.
 
     Example:
 
@@ -66,7 +66,7 @@ def plan_conversion(folder: Path) -> tuple[FlorenzConfig, list[PlannedTensor]]:
     """Plan every tensor of the Florenz in a research checkpoint, from its headers alone.
 
     Raises:
-        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
+        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; it is named.
     """
     config = translate_config(read_json(folder / "config.json"))
     shapes = expected_shapes(config)
@@ -86,7 +86,7 @@ def plan_conversion(folder: Path) -> tuple[FlorenzConfig, list[PlannedTensor]]:
             raise ValueError(f"the tensor {name} has shape {list(shape)}, but the config asks for {asked}")
         (heads if ours in _TIED else placed)[ours] = tensor
     for head, tensor in heads.items():
-        # Some writers leave the table out and keep the head: they are one.
+        # Some writers omit the table and keep the head: they are the same tensor.
         table = placed.setdefault(_TIED[head], tensor)
         if table is not tensor and not equal_values(table.pieces(), tensor.pieces(), table.dtype):
             raise ValueError(f"the tensors {table.name} and {tensor.name} differ, but they are tied in this model")
@@ -106,14 +106,14 @@ def _transposed(tensor: StoredTensor):
 
 
 def paper_generation(research: dict[str, Any], config: FlorenzConfig) -> GenerationConfig:
-    """Give the settings of the paper's captions and translations (spec 6.1) for a checkpoint of the research code."""
+    """Return the paper's search settings for captions and translations, for a checkpoint of the research code."""
     # Which ids are forced differs between the sizes.
     forced = {name: research["text_config"].get(name) for name in ("forced_bos_token_id", "forced_eos_token_id")}
     return generation_settings(config, **forced)
 
 
 def generation_settings(config: FlorenzConfig, **forced: int | None) -> GenerationConfig:
-    """Give the paper's search (4 beams, 128 tokens, no 3-gram twice) with the ids of this configuration."""
+    """Return the paper's search (4 beams, 128 tokens, no 3-gram twice) with the ids of this configuration."""
     ids = {name: getattr(config, name) for name in ("pad_token_id", "bos_token_id", "eos_token_id")}
     return GenerationConfig(
         **ids,
@@ -148,7 +148,7 @@ def load_research_checkpoint(folder: str | Path) -> FlorenzForConditionalGenerat
         The model in eval mode.
 
     Raises:
-        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; named.
+        ValueError: a config value or a tensor is missing, unknown, of a wrong shape or there twice; it is named.
 
     Example:
 

@@ -1,4 +1,4 @@
-"""Lay the licence files beside weights: whose they are, by the Hub's identifier of the licence."""
+"""Write the licence files that belong with weights, by the Hub's identifier of the licence."""
 
 import shutil
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 
 _FOLDER = Path(__file__).parents[1] / "licenses"
 _EMOJI = Path(__file__).parents[1] / "data" / "emoji_scenes" / "emoji"
-# apache-2.0 is florenz-tiny and what derives from it: its world has sprites and names of others.
+# apache-2.0 is for florenz-tiny and what derives from it, whose world has sprites and names by others.
 _FILES = {
     "gemma": (_FOLDER / "FLORENCE_LICENSE", [_FOLDER / "GEMMA_NOTICE"]),
     "mit": (_FOLDER / "FLORENCE_LICENSE", [_FOLDER / "TOKENIZER_NOTICE"]),

@@ -1,4 +1,4 @@
-"""Fit a model into less memory: encoder and decoder layers in 8 or 4 bits, everything delicate as it was."""
+"""Fit a model into less memory: encoder and decoder layers in 8 or 4 bits, everything delicate unchanged."""
 
 import importlib.util
 
@@ -8,7 +8,7 @@ from transformers import BitsAndBytesConfig, PreTrainedConfig, TorchAoConfig
 
 PRESETS = ("int8", "int4")
 # The tower and the projector are small and see every pixel; the head decides every word. Norms, gates and embeddings
-# are no linear layers, so that no preset touches them.
+# are not linear layers, so no preset touches them.
 KEPT = ["model.vision_tower", "model.multi_modal_projector", "lm_head"]
 # NF4 keeps one scale for this many values of a row.
 _INT4_BLOCK = 64
@@ -18,14 +18,14 @@ _NEEDS = {"int8": "torchao", "int4": "bitsandbytes"}
 def quantization_config(
     preset: str, dtype: torch.dtype, config: PreTrainedConfig
 ) -> TorchAoConfig | BitsAndBytesConfig:
-    """Give the settings of a preset for `from_pretrained(quantization_config=...)`.
+    """Return the settings of a preset for `from_pretrained(quantization_config=...)`.
 
     `int8` is torchao's weight-only 8 bits, `int4` the NF4 of bitsandbytes; both run on a CPU and on a GPU.
 
     Args:
         preset: `int8` or `int4`.
-        dtype: what is computed in, and what stays as it was.
-        config: the model's.
+        dtype: of the computation, and of everything that is not quantised.
+        config: of the model.
 
     Raises:
         ValueError: there is no such preset, its library is not installed, or the model is too narrow for it.

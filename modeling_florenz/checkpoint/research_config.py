@@ -1,6 +1,6 @@
-"""Translate the configuration of the research code (spec 1.2) strictly into ours.
+"""Translate the configuration of the research code strictly into ours.
 
-Everything unknown stops with its name: a value that is silently dropped here would be a wrong model later.
+Anything unknown is an error that names it: a value that is silently dropped here would make a wrong model later.
 """
 
 from typing import Any
@@ -10,8 +10,8 @@ from huggingface_hub.errors import StrictDataclassError
 from ..configuration_florenz import FlorenzConfig
 
 
-# What a research config may hold without meaning anything for the model: defaults of an older transformers, settings
-# of generation (kept in generation_config.json), notes on origin.
+# What a research config may hold without any meaning for the model: defaults of an older transformers, settings of
+# generation (kept in generation_config.json), notes on origin.
 _NOISE = set(
     """
     _attn_implementation_autoset _name_or_path add_cross_attention architectures auto_map bad_words_ids
@@ -25,7 +25,7 @@ _NOISE = set(
     classifier_dropout classif_dropout use_encoder_tokenizer is_encoder_decoder enable_checkpoint hidden_act
     attn_implementation _attn_implementation ignore_index num_hidden_layers num_labels _commit_hash""".split()
 )
-# Values the port has only one meaning for: any other stops.
+# Fields for which only one value can be converted.
 _FIXED: dict[str, dict[str, Any]] = {
     "": {"tie_word_embeddings": True},
     "text_config": {
@@ -102,7 +102,7 @@ class _Section:
 
 
 def _agreed(name: str, *values: Any) -> Any:
-    """Give the one value that several places name; those that leave it out do not count."""
+    """Return the one value that several places name; those that omit it do not count."""
     given = {value for value in values if value is not None}
     if len(given) != 1:
         raise ValueError(
@@ -115,7 +115,7 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
     """Translate a research `config.json` field by field.
 
     Raises:
-        ValueError: a field is missing, unknown or has a value that has no counterpart; the message names it.
+        ValueError: a field is missing or unknown, or its value has no counterpart; the message names it.
     """
     top = _Section(research, "")
     text, vision = (
@@ -163,5 +163,5 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
     try:
         return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
     except StrictDataclassError as error:
-        # Their text goes on with lists of types.
+        # Their message continues with lists of types.
         raise ValueError(f"config.json: {str(error.__cause__ or error).split('. ')[0]}") from None

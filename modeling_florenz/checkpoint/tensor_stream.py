@@ -1,7 +1,7 @@
-"""Read and write safetensors piece by piece, so that a checkpoint may be far larger than memory.
+"""Read and write safetensors piece by piece, so that a checkpoint can be far larger than memory.
 
-The library's own `save_file` wants a whole shard in memory, and its memory-mapped reads count as resident: for an
-11.2b that is 22 GB. Here a piece of at most 8 MB is alive at a time. The library still checks every file it opens.
+The library's own `save_file` needs a whole shard in memory, and its memory-mapped reads count as resident: for 11.2b
+that is 22 GB. Here, at most 8 MB are in memory at a time. The library still checks every file it opens.
 """
 
 import json
@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from tqdm import tqdm
 
 
-# Small enough that the allocator hands the same warm memory out again.
+# Small enough for the allocator to reuse the same memory.
 PIECE_BYTES = 8 << 20
 DTYPES = {
     "F64": torch.float64,
@@ -34,7 +34,7 @@ _NAMES = {dtype: name for name, dtype in DTYPES.items()}
 
 @dataclass(frozen=True)
 class PlannedTensor:
-    """Say what one tensor of a checkpoint will be, and how to make it: flat pieces in order, of any dtype."""
+    """Describe a tensor of a checkpoint and how to make it: flat pieces in order, of any dtype."""
 
     name: str
     shape: tuple[int, ...]
@@ -49,7 +49,7 @@ class PlannedTensor:
 
 @dataclass(frozen=True)
 class StoredTensor:
-    """Know where one tensor lies in a safetensors file."""
+    """Describe where a tensor is in a safetensors file."""
 
     name: str
     path: Path
@@ -80,7 +80,7 @@ class StoredTensor:
 
 
 def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
-    """List the tensors of safetensors files in the order in which they lie there; reads headers only.
+    """List the tensors of safetensors files in the order in which they are stored; read only the headers.
 
     Raises:
         ValueError: a file is broken, cut off, of an unknown dtype, or a tensor is in two files.
@@ -88,7 +88,7 @@ def stored_tensors(files: Iterable[Path]) -> dict[str, StoredTensor]:
     tensors: dict[str, StoredTensor] = {}
     for path in files:
         try:
-            # Opened here first: the library calls a file without permission a missing one.
+            # Opened here first: the library reports a file without read permission as missing.
             with path.open("rb") as file, safe_open(path, framework="pt"):  # checks header, offsets and length
                 length = int.from_bytes(file.read(8), "little")
                 header = json.loads(file.read(length))
@@ -129,13 +129,13 @@ def _header(tensors: Sequence[PlannedTensor]) -> bytes:
 
 
 def write_tensors(folder: Path, tensors: Sequence[PlannedTensor], max_shard_bytes: int) -> list[Path]:
-    """Write tensors as `model.safetensors`, or as shards with their index, one piece at a time; give the files.
+    """Write tensors as `model.safetensors`, or as shards with their index, one piece at a time; return the files.
 
     Raises:
         ValueError: a tensor comes out longer or shorter than planned.
         OSError: the disk is full or not writable.
     """
-    # Small dtypes last: the format wants every tensor aligned to its own element size.
+    # Small dtypes last: the format requires every tensor to be aligned to its element size.
     tensors = sorted(tensors, key=lambda tensor: -tensor.dtype.itemsize)
     shards = _shards(tensors, max_shard_bytes)
     total = sum(tensor.num_bytes for tensor in tensors)
@@ -172,7 +172,7 @@ def compare_tensors(planned: Sequence[PlannedTensor], files: Iterable[Path]) -> 
     """Read written files again and compare every value with the one it was made from.
 
     Raises:
-        ValueError: a tensor is missing, unplanned or differs; named.
+        ValueError: a tensor is missing, unplanned or differs; the message names it.
     """
     stored = stored_tensors(files)
     if odd := set(stored) ^ {tensor.name for tensor in planned}:
@@ -188,8 +188,8 @@ def compare_tensors(planned: Sequence[PlannedTensor], files: Iterable[Path]) -> 
 
 
 def equal_values(left: Iterator[torch.Tensor], right: Iterator[torch.Tensor], dtype: torch.dtype) -> bool:
-    """Tell whether two streams of pieces hold the same bytes once in `dtype`, wherever they are cut."""
-    # Bytes, not numbers: a NaN equals itself, and -0 is not 0.
+    """Return whether two streams of pieces hold the same bytes in `dtype`, wherever they are cut."""
+    # Bytes, not numbers: a NaN then equals itself, and -0 differs from 0.
     a = b = torch.empty(0, dtype=torch.uint8)
     while True:
         if not len(a) and (piece := next(left, None)) is not None:

@@ -1,4 +1,4 @@
-"""Split every entry of Gemma 2 into those of Florence-2 whose vectors it starts from (spec 1.10, decoder kind B)."""
+"""Split every entry of Gemma 2's vocabulary into the entries of Florence-2 whose vectors it starts from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerBase
 
 
 BART_SIZE = 50_265
-# Florence-2 adds these to BART's vocabulary, in this order (spec 3.1; one of them is misspelt there too).
+# Florence-2 adds these to BART's vocabulary, in this order; one of them is misspelt there too.
 FLORENCE_TOKENS = tuple(
     ["<od>", "</od>", "<ocr>", "</ocr>"]
     + [f"<loc_{place}>" for place in range(1000)]
@@ -18,13 +18,13 @@ FLORENCE_TOKENS = tuple(
     + "<proposal> </proposal> <poly> </poly> <and>".split()
 )
 _WORD_START = "\u2581"
-# Texts at a time: one call for all of them would hold a million small objects.
+# Texts per call: a single call would hold a million small objects.
 _BATCH = 16_384
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tell the one vocabulary that fits: entries, ids of the special and added tokens, and the ids of a sentence."""
+    """Describe the one vocabulary that fits: entries, ids of special and added tokens, and the ids of a sentence."""
 
     name: str
     size: int
@@ -34,7 +34,7 @@ class Vocabulary:
     added: Mapping[str, int] = field(default_factory=dict)
 
     def check(self, tokenizer: PreTrainedTokenizerBase) -> None:
-        """Refuse another tokenizer, even one that only splits otherwise; `ValueError` names the first difference."""
+        """Refuse another tokenizer, even one that only splits differently; `ValueError` names the first difference."""
         entries = tokenizer.get_vocab()
         if len(entries) != self.size:
             raise ValueError(f"it has {len(entries):,} entries, not {self.name}'s {self.size:,}")
@@ -92,7 +92,7 @@ class FlorenceIds:
         """Average the vectors of Gemma ids `start` to `stop`, in float32.
 
         Args:
-            table: (rows, d), Florence-2's embeddings; one in float32 is not copied.
+            table: (rows, d), Florence-2's embeddings; not copied if in float32.
 
         Returns:
             (stop - start, d) in float32, on the device of the table.
@@ -114,7 +114,7 @@ class FlorenceIds:
 
 
 def florence_text(token: str) -> str:
-    """Write an entry of Gemma's vocabulary as text for Florence-2: only a mark in front becomes a blank.
+    """Write an entry of Gemma's vocabulary as text for Florence-2: only a leading mark becomes a space.
 
     Example:
         >>> florence_text("\u2581new\u2581york")
@@ -131,7 +131,7 @@ def gemma_to_florence(gemma: PreTrainedTokenizerBase, florence: PreTrainedTokeni
         florence: tokenizer of Florence-2 with its 1,024 added tokens, 51,289 entries.
 
     Raises:
-        ValueError: a tokenizer is another one, or an entry splits into nothing.
+        ValueError: a tokenizer is not the expected one, or an entry splits into nothing.
 
     Example:
         >>> ids = gemma_to_florence(load_gemma_tokenizer(gemma), load_florence_tokenizer(florence))  # doctest: +SKIP

@@ -11,7 +11,7 @@ from statistics import mean
 from typing import Any
 
 
-# Rounded values, averaged and rounded again, may be off by this much.
+# Averages of rounded values may be off by this much once they are rounded again.
 _TOLERANCE = 0.1 + 1e-9
 
 
@@ -37,7 +37,7 @@ def _row(table: dict[str, Any], model: str) -> list[Any] | None:
 
 
 def _recomputed(tables: dict[str, Any], model: str, columns: list[str]) -> Iterator[tuple[str, float, str]]:
-    """Give column, value and origin of what other tables say of a row of the overview."""
+    """Yield column, value and origin of what other tables say about a row of the overview."""
 
     def bleu(table: str) -> list[float] | None:
         row = _row(tables[table], model)

@@ -42,7 +42,7 @@ def _rows(report: dict[str, Any]) -> dict[str, list[float]]:
 
 
 def markdown(reports: list[dict[str, Any]]) -> str:
-    """Give the table: a row a measure, a column a model, each cell the mean over languages and the lowest of them."""
+    """Return the table, a row per measure, a column per model: the mean over languages and the lowest of them."""
     columns = [_rows(report) for report in reports]
     lines = [
         "| measure: mean (lowest language) | " + " | ".join(report["name"] for report in reports) + " |",

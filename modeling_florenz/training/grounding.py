@@ -1,4 +1,4 @@
-"""Hide words of a source, so that its translation has to look at the image (grounded translation)."""
+"""Hide words of a source, so that only the image tells what they say (grounded translation)."""
 
 import random
 import re
@@ -7,7 +7,7 @@ from ..data.hiding import Hiding
 
 
 HIDDEN = "something"
-# Words that carry the grammar and not the picture: hiding them would leave nothing to translate.
+# Words of grammar, which the picture does not show: hiding them would leave nothing to translate.
 _FUNCTION_WORDS = frozenset(
     "a about above across after against all along also am among an and another any are around as at away back be "
     "because been before behind being below beneath beside besides between both but by can could did do does doing "
@@ -22,13 +22,13 @@ _WORD = re.compile(r"[^\W\d_]+(?:[-'’][^\W\d_]+)*")
 
 
 def hide_words(source: str, hiding: Hiding, language: str, rng: random.Random) -> str:
-    """Replace content words of an English text by "something"; neighbours that are hidden become one.
+    """Replace content words of an English text by "something"; adjacent hidden words become one.
 
     Args:
         source: the English text.
         hiding: which content words to hide; its `things` are words in lower case.
         language: ISO 639-1 code of the language that the text is translated into.
-        rng: decides; the same state hides the same words.
+        rng: source of randomness; the same state hides the same words.
 
     Example:
 

@@ -254,5 +254,5 @@ def test_swapped_sources_are_refused(tmp_path: Path) -> None:
     config = tiny_config("gemma2")
     florence = florence_folder(tmp_path / "florence", config, "native")
     gemma = gemma_folder(tmp_path / "gemma", config)
-    with pytest.raises(ValueError, match="is no Florence-2 checkpoint"):
+    with pytest.raises(ValueError, match="is not a Florence-2 checkpoint"):
         plan_composition(config, gemma, florence, torch.float32)

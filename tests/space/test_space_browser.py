@@ -249,7 +249,7 @@ def test_text_is_shown_as_text(address: str, visit: Any) -> None:
     page.wait_for_timeout(800)
     page.evaluate("window.touched = false")
     hostile = "<img src=x onerror='window.touched=true'>**bold**"
-    panel.get_by_label("Candidates, one a line (2 to 6)").fill(f"{hostile}\nEin Bild: Hund.")
+    panel.get_by_label("Candidates, one per line (2 to 6)").fill(f"{hostile}\nEin Bild: Hund.")
     panel.get_by_role("button", name="Score", exact=True).click()
     panel.locator("table.florenz-table").get_by_text("onerror").wait_for()
     assert panel.locator("table.florenz-table img, table.florenz-table strong").count() == 0

@@ -1,1 +1,1 @@
-"""Scores of captions and translations, offline and without Java; `evaluate` modules in front of them in `modules/`."""
+"""Scores of captions and translations, offline and without Java; `modules/` holds `evaluate` modules for them."""

@@ -1,4 +1,4 @@
-"""Tell how sure a score is, and whether two differ, by drawing the test items anew."""
+"""Estimate how certain a score is, and whether two differ, by resampling the test items."""
 
 from collections.abc import Callable
 
@@ -8,10 +8,10 @@ import numpy as np
 def interval(
     score: Callable[[np.ndarray], float], items: int, samples: int = 1000, seed: int = 0
 ) -> tuple[float, float]:
-    """Give the 95 % interval of a score by the bootstrap.
+    """Return the 95 % interval of a score by the bootstrap.
 
     Args:
-        score: gives the score of items by their indices, drawn with replacement.
+        score: returns the score of items, given their indices, which are drawn with replacement.
         items: number of test items.
 
     Example:
@@ -36,9 +36,9 @@ def paired_difference(
     samples: int = 1000,
     seed: int = 0,
 ) -> tuple[float, tuple[float, float], float]:
-    """Give `second - first` on the same items, its 95 % interval, and the share of draws with no or the other sign.
+    """Return `second - first` on the same items, its 95 % interval, and the p-value of the paired bootstrap.
 
-    The share, doubled, is the p-value of the paired bootstrap (Koehn 2004): below 0.05 the difference is real.
+    As in Koehn (2004), the p-value is twice the share of draws without a difference or with the opposite sign.
     """
     rng = np.random.default_rng(seed)
     whole = np.arange(items)

@@ -8,14 +8,14 @@ import numpy as np
 
 
 Tokens = Sequence[str]
-# The constants of the original, which keep a caption without a match from dividing by nothing.
+# The constants of the original, which avoid a division by zero for a caption without a match.
 _TINY, _SMALL = 1e-15, 1e-9
 _BETA = 1.2  # weight of recall in ROUGE-L
 _SIGMA = 6.0  # spread of CIDEr's penalty on lengths
 
 
 def check_pairs(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> None:
-    """Refuse lists that do not belong together."""
+    """Raise `ValueError` for lists that do not belong together."""
     if not candidates or len(candidates) != len(references):
         raise ValueError(
             f"{len(candidates)} candidates came with {len(references)} lists of references: give one each"
@@ -35,9 +35,9 @@ def ngrams(tokens: Tokens, longest: int = 4) -> Counter[tuple[str, ...]]:
 
 
 def bleu_statistics(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) -> np.ndarray:
-    """Count what BLEU needs, one row a candidate: its length, the closest reference's, matches and guesses by size.
+    """Count what BLEU needs, one row per candidate: its length, the closest reference's, matches and guesses by size.
 
-    The sum of any rows is what the BLEU of these candidates is made of.
+    The BLEU of several candidates is computed from the sum of their rows.
     """
     check_pairs(candidates, references)
     rows = np.zeros((len(candidates), 10))
@@ -55,7 +55,7 @@ def bleu_statistics(candidates: Sequence[Tokens], references: Sequence[Sequence[
 
 
 def bleu_from_statistics(totals: np.ndarray) -> list[float]:
-    """Give BLEU-1 to 4 of summed `bleu_statistics`, from 0 to 1."""
+    """Return BLEU-1 to 4 of summed `bleu_statistics`, from 0 to 1."""
     length, closest = totals[0], totals[1]
     ratio = (length + _TINY) / (closest + _SMALL)
     penalty = math.exp(1 - 1 / ratio) if ratio < 1 else 1.0
@@ -69,14 +69,14 @@ def bleu_from_statistics(totals: np.ndarray) -> list[float]:
 def corpus_bleu(
     candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
 ) -> tuple[list[float], list[list[float]]]:
-    """Score captions by BLEU-1 to 4 (Papineni et al. 2002), the closest reference's length counting.
+    """Score captions by BLEU-1 to 4 (Papineni et al. 2002), with the closest reference length.
 
     Args:
-        candidates: one list of words a caption.
-        references: one list of references a caption, each a list of words.
+        candidates: one list of words per caption.
+        references: one list of references per caption, each a list of words.
 
     Returns:
-        BLEU-1 to 4 of all captions together, and of each by itself; from 0 to 1.
+        BLEU-1 to 4 of all captions together, and of each alone; from 0 to 1.
 
     Raises:
         ValueError: the lists do not belong together.
@@ -113,7 +113,7 @@ def rouge_l(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]
 
 
 def _common_length(first: Tokens, second: Tokens) -> int:
-    """Give the length of the longest common subsequence."""
+    """Return the length of the longest common subsequence."""
     row = [0] * (len(second) + 1)
     for word in first:
         diagonal = 0
@@ -141,7 +141,7 @@ def cider(candidates: Sequence[Tokens], references: Sequence[Sequence[Tokens]]) 
         for gram, count in counts.items():
             weights[len(gram) - 1][gram] = count * idf.get(gram, log_images)
         norms = [math.sqrt(sum(value * value for value in part.values())) for part in weights]
-        # The original takes the number of word pairs for a text's length.
+        # The original uses the number of word pairs as a text's length.
         return weights, norms, sum(count for gram, count in counts.items() if len(gram) == 2)
 
     scores = []

@@ -1,4 +1,4 @@
-"""CLIPScore of captions: how near image and text are to each other, without any reference."""
+"""CLIPScore of captions: how close an image and a text are to each other, without references."""
 
 from collections.abc import Sequence
 
@@ -28,7 +28,7 @@ class ClipScorer:
 
     @torch.inference_mode()
     def score(self, images: Sequence[Image.Image], texts: Sequence[str]) -> list[float]:
-        """Give the CLIPScore of each caption with its image."""
+        """Return the CLIPScore of each caption with its image."""
         pixels = self.image_processor(list(images), return_tensors="pt")
         words = self.tokenizer(list(texts), padding=True, truncation=True, max_length=77, return_tensors="pt")
         outputs = self.model(**pixels, **words)

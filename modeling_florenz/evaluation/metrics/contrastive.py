@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 
 def contrastive_accuracy(correct: Sequence[float], incorrect: Sequence[float]) -> float:
-    """Give the share of pairs whose right text has the strictly lower perplexity, from 0 to 1.
+    """Return the share of pairs whose right text has the strictly lower perplexity, from 0 to 1.
 
-    A tie is wrong, and so is a perplexity that is no number: a scorer blind to the image gets one half on pairs that
-    are turned around, and a constant one nothing (spec section 6.3).
+    A tie is wrong, and so is a perplexity that is not a number. On pairs that appear in both orders, a scorer that is
+    blind to the image gets one half right, and a constant one gets nothing.
 
     Raises:
         ValueError: the lists differ in length or are empty.

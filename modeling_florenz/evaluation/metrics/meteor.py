@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 
 def meteor(candidates: Sequence[str], references: Sequence[Sequence[str]]) -> tuple[float, list[float]]:
-    """Score captions, words joined by blanks, with English rules as the COCO caption evaluation does.
+    """Score captions, words joined by spaces, with English rules as the COCO caption evaluation does.
 
     Returns:
-        the score of all, and of each caption; from 0 to 1.
+        the score of all captions, and of each; from 0 to 1.
 
     Raises:
         ValueError: Java or pycocoevalcap is missing, or the lists do not belong together.

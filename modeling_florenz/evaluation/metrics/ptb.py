@@ -4,8 +4,8 @@ import re
 import unicodedata
 
 
-# What the rules know besides letters, decimal digits and ASCII: symbols, and marks that only continue a word. Other
-# characters, emoji among them, are dropped and end a word.
+# What the rules know besides letters, decimal digits and ASCII: symbols, and marks that only continue a word. All
+# other characters, including emoji, are dropped and end a word.
 _SYMBOLS = (
     "80 91-94 96-97 a1-a9 ab-b4 b6-b9 bb-bf d7 f7 37e 387 589-58a 5be 5c0 5c3 5c6 5f3-5f4 600-603 606-60c 614 61b "
     "61e-61f 66a-66d 6d4 700-70d 7f6-7f8 964-965 e3f e4f 1fbd 2010-2011 2013-2023 2026 2030-203b 203e-2042 2044 "
@@ -71,8 +71,8 @@ def _any_of(words: str) -> str:
     return "(?:" + "|".join(words.split()) + ")"
 
 
-# The longest match is the token, the first of equals. Of a rule with a group, the group alone is the token: the rest
-# of the match is what must follow it.
+# The longest match is the token; of equally long ones, the first. In a rule with a group, only the group is the token:
+# the rest of the match must follow it.
 _RULES = [
     re.compile(rule)
     for rule in (
@@ -126,7 +126,7 @@ _RULES = [
         r"\S",
     )
 ]
-# Most words, found at once; no rule sees further than the blank after them.
+# Most words, found at once; no rule looks beyond the space after them.
 _PLAIN_WORD = re.compile("(?!(?:cannot|gonna|gotta|lemme|gimme|wanna)[ \n])[A-Z]?[a-z]+(?=[ \n])", re.IGNORECASE)
 _SIGNS = {
     "(": "-lrb-",
@@ -157,12 +157,12 @@ _SIGNS = {
     "&apos;": "'",
 }
 _ENTITIES = {"&amp;": "&", "&lt;": "<", "&gt;": ">", "&quot;": "''", "&apos;": "'", "&nbsp;": ""}
-# The list of the COCO caption evaluation. It names brackets in upper case, so that brackets stay in its captions.
+# The list of the COCO caption evaluation. It names brackets in upper case, so brackets remain in its captions.
 _PUNCTUATION = frozenset("'' ' `` ` . ? ! , : - -- ... ;".split())
 
 
 class _Known(dict[int, str]):
-    """Map each code point to itself, or to a blank if no rule knows it."""
+    """Map each code point to itself, or to a space if no rule knows it."""
 
     def __missing__(self, code: int) -> str:
         character = chr(code)
@@ -177,11 +177,11 @@ _SPECIAL = re.compile(rf"[\x00-\x7f{_class(_SYMBOLS)}{_class(_MARKS)}]")
 
 
 def tokenize(caption: str) -> str:
-    """Lower-case a caption, split it into words and drop its punctuation; words are joined by blanks.
+    """Lower-case a caption, split it into words and drop its punctuation; words are joined by spaces.
 
-    The result is that of the Java tokenizer in the COCO caption evaluation (Chen et al. 2015, arXiv 1504.00325; spec
-    6.4), oddities included: brackets stay as `-lrb-`, `!!` stays, unknown signs and emoji go. Made for English; other
-    languages go through the same rules there.
+    The result is that of the Java tokenizer in the COCO caption evaluation (Chen et al. 2015, arXiv 1504.00325),
+    including its oddities: brackets remain as `-lrb-`, `!!` remains, unknown signs and emoji go. The rules are for
+    English; that evaluation applies them to other languages too.
 
     Example:
 
@@ -219,5 +219,5 @@ def _spell(word: str) -> str:
     if _SHORTENED.fullmatch(word):
         word = re.sub(_APOSTROPHE, "'", word)
     word = word.replace("(", "-lrb-").replace(")", "-rrb-").replace("\u00ad", "")
-    # A token with a blank inside has a no-break space there.
+    # A token with a space inside has a no-break space there.
     return word.replace(" ", "\u00a0").lower()

@@ -9,12 +9,12 @@ from ...data.emoji_scenes.world import PREFIXES, EmojiWorld, Scene
 
 
 def normalise(text: str) -> str:
-    """Fold what exact match does not look at: compatibility forms, case, white space."""
+    """Fold what an exact match ignores: compatibility forms, case, white space."""
     return re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().casefold()
 
 
 def listed_names(text: str, language: str) -> list[str]:
-    """Take the names out of a caption in any language, frame and joining words left off."""
+    """Return the names in a caption in any language, without its frame and joining words."""
     text = normalise(text).rstrip(".。")
     frame = normalise(PREFIXES[language])
     if text.startswith(frame):
@@ -33,7 +33,7 @@ class SceneScorer:
                 self.languages_of[normalise(name)].add(language)
 
     def score(self, scene: Scene, language: str, text: str, with_prefix: bool) -> dict[str, float]:
-        """Score one caption; `with_prefix` says that the language's frame was given and cut off the text."""
+        """Score one caption; `with_prefix` says that the language's frame was given and is not part of the text."""
         truth = self.world.caption(scene, language)
         if with_prefix:
             truth = truth.removeprefix(PREFIXES[language])

@@ -9,7 +9,7 @@ from .ptb import tokenize
 
 
 METHODS = ("ptb", "words", "stanza")
-# What the research code removes from words of XM3600 (spec section 6.4).
+# What the research code removes from the words of XM3600.
 _PUNCTUATION = frozenset("!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~·。、《》，！？；：“”‘’…„–—«»¿¡")
 _IDEOGRAPH = r"[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff]"
 _WORD = re.compile(rf"{_IDEOGRAPH}|(?:(?!{_IDEOGRAPH})\w)+(?:['’-](?:(?!{_IDEOGRAPH})\w)+)*")
@@ -19,7 +19,7 @@ def segment(text: str, language: str, method: str) -> list[str]:
     """Cut a caption into words.
 
     Args:
-        language: ISO 639-1 code; only stanza looks at it.
+        language: ISO 639-1 code; only stanza uses it.
         method: `ptb`, the English rules of the COCO caption evaluation, which the paper uses for Multi30K and COCO in
             every language; `words`, NFKC, lower case, no punctuation, each Chinese character a word; `stanza`, the
             same after stanza's word segmentation, which the paper uses for XM3600.
@@ -47,7 +47,7 @@ def segment(text: str, language: str, method: str) -> list[str]:
 
 
 def segmentation_name(method: str) -> str:
-    """Say in words how captions were cut, to stand beside every score."""
+    """Return a description of how captions were cut, to be written beside every score."""
     return {
         "ptb": "PTB rules of the COCO caption evaluation, all languages",
         "words": "NFKC, lower case, words by Unicode, Chinese by character",
@@ -63,7 +63,7 @@ def _pipeline(language: str) -> Any:
         name = {"zh": "zh-hans"}.get(language, language)
         return stanza.Pipeline(name, processors="tokenize", download_method=None, verbose=False)
     except ImportError:
-        raise ValueError("segmentation by stanza needs it: pip install stanza") from None
+        raise ValueError("segmentation by stanza needs stanza: pip install stanza") from None
     except Exception as error:
         raise ValueError(
             f"stanza has no model for {language} here: run stanza.download({language!r}) once ({error})"
