@@ -21,7 +21,7 @@ if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 24):
 
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_transforms import to_pil_image
-from transformers.image_utils import ImageInput, ImageType, get_image_type, load_image
+from transformers.image_utils import ImageInput, ImageType, get_image_type, to_numpy_array
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.processing_utils import ProcessorMixin
 
@@ -86,15 +86,70 @@ def _array_to_pil(array: Any) -> Any:
     return to_pil_image(array.cpu() if is_tensor else array, do_rescale=False, input_data_format=layout)
 
 
-def _to_rgb(image: Any) -> Any:
+def _eight_bits(image: Any) -> Any:
+    # Half of the values and more must be in use for a range to be taken for theirs: what is darker could be either.
+    tags = getattr(image, "tag_v2", {})  # of a TIFF
+    if image.mode.startswith("I;16") or (image.mode == "I" and image.format in ("PNG", "PPM")):
+        full = 2 ** tags.get(258, (16,))[0] - 1
+    else:
+        values = to_numpy_array(image)
+        low, high = float(values.min()), float(values.max())  # both are NaN if one value is
+        ranges = [full for full in (1, 255, 65535) if low >= 0 and high <= full and (full == 1 or high > full / 2)]
+        if not ranges:
+            raise ValueError(
+                f"its values from {low:g} to {high:g} fill none of the ranges 0 to 1, 255 and 65,535: "
+                "save it with 8 or 16 bits"
+            )
+        full = ranges[0]
+    # PIL's own conversion saturates deep values instead of scaling them.
+    grey = image.convert("F").point(lambda value: value * (255 / full) + 0.5).convert("L")
+    if tags.get(262) == 0:  # white is 0, which PIL turns round for 8 bits alone
+        grey = grey.point(lambda value: 255 - value)
+    if (hidden := image.info.get("transparency")) is not None:
+        grey.paste(255, None, _array_to_pil((to_numpy_array(image) == hidden).astype("uint8") * 255))
+    return grey
+
+
+def _hidden_colour(image: Any) -> Any:
+    # PIL unpacks these pixels to 8 bits and leaves the value that is transparent among them as it was.
+    hidden, packed = image.info.get("transparency"), image.tile[0][3] if getattr(image, "tile", None) else None
+    if packed in ("L;2", "L;4") and isinstance(hidden, int):
+        return hidden * {"L;2": 85, "L;4": 17}[packed]
+    return tuple(value >> 8 for value in hidden) if packed == "RGB;16B" and isinstance(hidden, tuple) else hidden
+
+
+def to_rgb(image: Any) -> Any:
+    """Turn a PIL image or array into an upright RGB image: its first frame, over white where it is transparent.
+
+    Raises:
+        ValueError: If it is no image, has too many pixels, or values whose range cannot be told.
+    """
     if isinstance(image, str):
         raise ValueError("got a string; open the file or address first and pass the image, nothing is fetched here")
     image = image if get_image_type(image) == ImageType.PIL else _array_to_pil(image)
     if image.width * image.height > MAX_IMAGE_PIXELS:  # asked before decoding: a small file can unfold to gigabytes
         raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {MAX_IMAGE_PIXELS:,}")
-    if image.mode.startswith(("I", "F")):  # PIL's own conversion saturates 16-bit values instead of scaling them
-        image = image.convert("F").point(lambda value: value * (1 / 257) + 0.5).convert("L")
-    return load_image(image)
+    hidden = _hidden_colour(image)
+    image.load()
+    try:  # of the numbers in EXIF to PIL's of the ways to turn; a broken EXIF says nothing about the pixels
+        turn = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}.get(image.getexif().get(0x0112))
+    except Exception:
+        turn = None
+    if image.mode == "RGB" and not image.info and turn is None and not hasattr(image, "tile"):
+        return image  # as it comes from here
+    if image.mode.startswith(("I", "F")):
+        rgb = _eight_bits(image).convert("RGB")
+    elif image.has_transparency_data:
+        if hidden != image.info.get("transparency"):
+            image = image.copy()
+            image.info["transparency"] = hidden
+        image = (image.convert("LA") if image.mode == "La" else image).convert("RGBA")
+        rgb = image.convert("RGB")
+        rgb.paste((255, 255, 255), None, image.getchannel("A").point(lambda value: 255 - value))
+    else:
+        rgb = image.convert("RGB")
+    rgb.info = {}  # a second time must not turn it again
+    return rgb if turn is None else rgb.transpose(turn)
 
 
 def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
@@ -220,9 +275,11 @@ class FlorenzProcessor(ProcessorMixin):
         size = {} if image_size is None else {"size": {"height": image_size, "width": image_size}}
         pixels: list = []
         try:  # what an image before a broken one gave stays in the list, and counts the broken one
-            pixels.extend(self.image_processor(_to_rgb(image), **size)["pixel_values"][0] for image in images)
+            pixels.extend(self.image_processor(to_rgb(image), **size)["pixel_values"][0] for image in images)
         except Exception as error:  # PIL and its decoders raise many kinds for a broken file
-            raise ValueError(f"image {len(pixels)}: {error}") from error
+            name = getattr(images[len(pixels)], "filename", "")
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(f"image {len(pixels)}: {name}{': ' if name else ''}{reason}") from error
         return pixels
 
     def _encode(self, tokenizer: Any, texts: list[str], limit: int) -> list[list[int]]:

@@ -4,7 +4,6 @@ import html
 import json
 import re
 import unicodedata
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 import gradio as gr
 from gradio.utils import get_upload_folder
 from limits import MAX_PIXELS, MAX_REQUEST_BYTES
-from PIL import Image, ImageOps
+from PIL import Image
 
 from modeling_florenz.data.images import open_image
 
@@ -35,21 +34,7 @@ def open_upload(path: str | Path, name: str | None = None) -> Image.Image:
     # Gradio asks this too, but not of what looks like the address of a stream.
     if not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
         raise ValueError(f"{name} was not uploaded: upload it first")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
-            with Image.open(path, formats=FORMATS) as header:
-                width, height = header.size
-    except Exception:  # plug-ins raise many kinds
-        raise ValueError(f"{name} is not an image that can be read: use {', '.join(FORMATS)}") from None
-    if width * height > MAX_PIXELS:
-        raise ValueError(f"{name} has {width} x {height} pixels: {MAX_PIXELS:,} in all are allowed")
-    try:
-        return ImageOps.exif_transpose(open_image(path)).convert("RGB")
-    except ValueError as error:
-        raise ValueError(str(error).replace(str(path), name)) from None
-    except Exception as error:  # decoders of rare formats raise many kinds
-        raise ValueError(f"{name} could not be read: {type(error).__name__}") from None
+    return open_image(path, name, FORMATS, MAX_PIXELS)
 
 
 def clean_text(text: str | None, limit: int, what: str) -> str:

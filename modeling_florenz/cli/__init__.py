@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+import os
 import sys
 import warnings
 from typing import Any, NoReturn
@@ -103,9 +104,17 @@ def _caption(arguments: argparse.Namespace) -> int:
     languages = captioner.languages if arguments.language == "all" else [arguments.language]
     for language in languages:
         captioner.processor.prompt(arguments.task, language)  # says what is wrong before any image is opened
-    paths = find_images(arguments.images)
-    if len(paths) == 1:
+    found = find_images(arguments.images)
+    paths = found.images
+    is_batch = len(arguments.images) > 1 or os.path.isdir(arguments.images[0])
+    if not is_batch:
         open_image(paths[0])  # the only one: its failure is the command's
+    if len(found.refused) == 1 and not paths and not found.passed_over:
+        raise ValueError(found.refused[0])
+    for reason in found.refused:
+        print(f"florenz: skipped: {reason}", file=sys.stderr)
+    for path in found.passed_over:
+        print(f"florenz: passed over: {path} is of a kind that is not read: save it as JPEG or PNG", file=sys.stderr)
     done = 0
     with tqdm(total=len(paths), unit="image", disable=None if len(paths) > 1 else True) as bar:
         for start in range(0, len(paths), arguments.batch_size):
@@ -126,10 +135,11 @@ def _caption(arguments: argparse.Namespace) -> int:
                     _print(arguments.json, record, line if len(paths) == 1 else f"{path}\t{line}")
             done += len(batch)
             bar.update(min(arguments.batch_size, len(paths) - start))
-    if done < len(paths):
-        print(f"florenz: {len(paths) - done} of {len(paths)} images failed", file=sys.stderr)
-        return 1 if done else 2
-    return 0
+    skipped = len(paths) - done + len(found.refused)
+    if is_batch:
+        counts = f"{done} done, {skipped} skipped, {len(found.passed_over)} passed over"
+        print(f"florenz: {counts}", file=sys.stderr)
+    return 0 if not skipped and done else 1 if done else 2
 
 
 def _translate(arguments: argparse.Namespace) -> int:

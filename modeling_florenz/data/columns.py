@@ -1,6 +1,7 @@
 """Put every dataset into the same columns: images opened on access, rows checked when loaded."""
 
 import io
+import os
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -13,11 +14,23 @@ from PIL import Image as PILImage
 
 from ..processing_florenz import SOURCE, TASKS
 from .choices import check_choice
+from .images import open_image
+
+
+@dataclass
+class OpenedImage(Image):
+    """Hold images as paths or bytes that are opened like every other image of the package, not as PIL would."""
+
+    def decode_example(self, value: dict[str, Any], token_per_repo_id: Any = None) -> PILImage.Image:
+        """Open the image of one row."""
+        if value["path"] is None:
+            return open_image(io.BytesIO(value["bytes"]), "the image")
+        return open_image(value["path"])
 
 
 COLUMNS = Features(
     {
-        "image": Image(decode=True),
+        "image": OpenedImage(),
         "task": Value("string"),
         "language": Value("string"),
         "source": Value("string"),
@@ -71,7 +84,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
         if row.key in places:
             raise ValueError(f"{row.where}: {row.key} is there already, in {places[row.key]}: keep one of them")
         places[row.key] = row.where
-        found = row.image.is_file()
+        found = os.path.isfile(row.image)
         if not found and not stand_in:
             raise ValueError(
                 f"{row.where}: the image {row.image} does not exist: put it there, or pass stand_in=True for a trial "
@@ -127,6 +140,11 @@ def _check_texts(row: Row) -> None:
         texts = [row.source, *row.references, *([] if row.incorrect is None else [row.incorrect])]
         if not all(text.strip() for text in texts[1:]):
             raise ValueError("a text is empty: write one or take the row out")
+        try:
+            str(row.image).encode()
+        except UnicodeEncodeError:
+            name = os.fsencode(row.image.name).decode(errors="backslashreplace")
+            raise ValueError(f"the name of the image {name} is not UTF-8: rename the file") from None
         "".join(texts).encode()
     except UnicodeEncodeError:
         # JSON can escape half of a character, which no file of text can hold.

@@ -2,8 +2,11 @@
 
 import gzip
 import json
+import os
+import unicodedata
 import zlib
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -90,14 +93,74 @@ def image_folders(folder: Path) -> list[Path]:
 
 
 def find_image(folders: Sequence[Path], name: str, where: str) -> Path:
-    """Find an image by its name in the first folder that has it; if none has, tell where it should be.
+    """Find an image by its name in the first folder that has it; if none has, return where it should be.
+
+    A name that another system wrote is found too: in other letter case, with accents composed otherwise, or with
+    backslashes between folders.
 
     Raises:
-        ValueError: the name leads out of the folder.
+        ValueError: the name or a link leads out of the folder, or several files are named alike.
     """
-    if not name or PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\0" in name:
-        raise ValueError(f"{where}: the image {name!r} is not inside {folders[0]}: name it relative to that folder")
-    return next((path for path in (folder / name for folder in folders) if path.is_file()), folders[0] / name)
+    for written in dict.fromkeys((name, name.replace("\\", "/"))):
+        parts = PurePosixPath(written).parts
+        if not written or "\0" in written or written.startswith("/") or ".." in parts:
+            break
+        for folder in folders:
+            path: Path | None = folder / written
+            if not os.path.isfile(folder / written):
+                try:
+                    path = find_alike(folder, *parts)
+                except ValueError as error:
+                    raise ValueError(f"{where}: {error}") from None
+            if path is None:
+                continue
+            if not is_inside(path, folder):
+                raise ValueError(
+                    f"{where}: the image {name!r} is a link that leads out of {folder}: put the file itself there"
+                )
+            return path
+    else:
+        return folders[0] / name
+    raise ValueError(f"{where}: the image {name!r} is not inside {folders[0]}: name it relative to that folder")
+
+
+def find_alike(folder: Path, *parts: str) -> Path | None:
+    """Find a file below a folder by names that may differ in letter case and Unicode form.
+
+    Raises:
+        ValueError: several names are alike.
+    """
+    for part in parts:
+        if not os.path.lexists(folder / part):
+            try:
+                names = _names(folder, folder.stat().st_mtime_ns).get(_alike(part), ())
+            except OSError:
+                return None
+            if not names:
+                return None
+            if len(names) > 1:
+                raise ValueError(f"{folder} has no {part!r}, but {' and '.join(map(repr, names))}: name one of them")
+            part = names[0]
+        folder = folder / part
+    return folder if os.path.isfile(folder) else None
+
+
+def is_inside(path: Path, folder: Path) -> bool:
+    """Tell whether a path stays inside a folder where links lead."""
+    return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
+
+
+def _alike(name: str) -> str:
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+@lru_cache(maxsize=64)
+def _names(folder: Path, changed: int) -> dict[str, tuple[str, ...]]:
+    """List what is in a folder by how names compare; `changed` is when it was last written to."""
+    names: dict[str, tuple[str, ...]] = {}
+    for name in sorted(os.listdir(folder)):
+        names[_alike(name)] = (*names.get(_alike(name), ()), name)
+    return names
 
 
 def _parse(text: str, where: str) -> Any:

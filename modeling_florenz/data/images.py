@@ -1,61 +1,144 @@
-"""Open image files that strangers made: failures are one sentence, and nothing is decoded before its size is known."""
+"""The one door for image files: upright RGB comes out, or one sentence that names the file and says what is wrong."""
 
+import os
 import warnings
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError, features
 
-from ..processing_florenz import MAX_IMAGE_PIXELS
+from ..processing_florenz import MAX_IMAGE_PIXELS, to_rgb
+from .files import find_alike, is_inside
+from .metadata import without_metadata
 
 
 # PIL knows more, EPS among it, which it hands to another program.
-FORMATS = ["BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP", *(["AVIF"] if features.check("avif") else [])]
+FORMATS = (*(["AVIF"] if features.check("avif") else []), "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
+# Pictures too, so that it is said that they are not read.
+_UNREAD = frozenset(
+    ".ai .arw .avif .avifs .cr2 .cr3 .cur .dds .dng .emf .eps .exr .hdr .heic .heics .heif .heifs .hif .icns .ico "
+    ".j2c .j2k .jp2 .jpc .jpf .jpm .jpx .jxl .jxr .nef .orf .pcx .pef .ps .psb .psd .qoi .raf .raw .rw2 .sgi .srw "
+    ".svg .svgz .tga .wdp .wmf .xbm .xcf .xpm".split()
+)
 
 
-def open_image(path: str | Path) -> Image.Image:
-    """Open an image file and read all of it.
+@dataclass(frozen=True)
+class FoundImages:
+    """Hold the images to open, pictures of kinds that are not read, and a sentence on each path that was refused."""
+
+    images: list[Path]
+    passed_over: list[Path]
+    refused: list[str]
+
+
+def open_image(
+    file: str | Path | BinaryIO,
+    name: str | None = None,
+    formats: Sequence[str] = FORMATS,
+    max_pixels: int = MAX_IMAGE_PIXELS,
+) -> Image.Image:
+    """Open an image file and read all of it: the first frame, upright, in RGB, over white where it is transparent.
+
+    Args:
+        file: path, or binary file open at its start.
+        name: what errors call it; its path if left out.
+        formats: those of PIL to read.
+        max_pixels: the largest width times height, asked before anything is decoded.
 
     Raises:
-        ValueError: the file is missing, a folder, no image, cut short, or larger than `MAX_IMAGE_PIXELS`.
+        ValueError: the file is missing, a folder, not an image, damaged, too large, or has values whose range cannot
+            be told. It is one sentence with the name.
+
+    Example:
+
+    ```python
+    >>> open_image("photo.jpg").mode  # doctest: +SKIP
+    'RGB'
+    ```
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, not an image")
+    name = str(file) if name is None else name
     try:
-        with warnings.catch_warnings():
-            # PIL's own limit lies elsewhere; ours is asked below, before anything is decoded.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as image:
-                width, height = image.size
-                if width * height > MAX_IMAGE_PIXELS:
-                    raise Image.DecompressionBombError
-                image.load()
-                return image
+        with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as opened:
+            return _decode(opened, formats, max_pixels)
     except FileNotFoundError:
-        raise ValueError(f"{path} does not exist") from None
+        alike = find_alike(Path(str(file)).parent, Path(str(file)).name)
+        other = f", but {alike} does: the names differ in letter case or Unicode form" if alike else ""
+        raise ValueError(f"{name} does not exist{other}") from None
+    except IsADirectoryError:
+        raise ValueError(f"{name} is a folder, not an image") from None
     except UnidentifiedImageError:
-        raise ValueError(f"{path} is not an image that can be read") from None
+        raise ValueError(f"{name} is not an image that can be read: use {', '.join(formats)}") from None
     except Image.DecompressionBombError:
-        raise ValueError(f"{path} has too many pixels: {MAX_IMAGE_PIXELS:,} are allowed") from None
-    except (OSError, SyntaxError, EOFError) as error:
-        # PIL raises SyntaxError for some broken PNG files.
-        raise ValueError(f"{path} could not be read: {error}") from None
+        raise ValueError(f"{name} has too many pixels: {max_pixels:,} are allowed") from None
+    except _TooLargeError as error:
+        raise ValueError(f"{name} has {error}: {max_pixels:,} are allowed") from None
+    except Exception as error:  # decoders raise all kinds
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise ValueError(f"{name} could not be read: {' '.join(reason.split()) or type(error).__name__}") from None
 
 
-def find_images(paths: list[str]) -> list[Path]:
-    """List files as they are and the image files of folders, by name.
+def find_images(paths: Iterable[str | Path]) -> FoundImages:
+    """List files as they are and the image files in folders, by name.
 
-    Raises:
-        ValueError: a folder holds no image.
+    Files whose names begin with a dot belong to the system and are left out, and links that lead out of their folder
+    are refused.
     """
-    known = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS}
-    found: list[Path] = []
+    read = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS} | {".mpo"}
+    found = FoundImages([], [], [])
     for path in map(Path, paths):
-        if not path.is_dir():
-            found.append(path)
+        if not os.path.isdir(path):
+            found.images.append(path)
             continue
-        inside = sorted(file for file in path.iterdir() if file.suffix.lower() in known and file.is_file())
-        if not inside:
-            raise ValueError(f"the folder {path} holds no image")
-        found += inside
+        count = len(found.images) + len(found.refused)
+        passed_over: list[Path] = []
+        try:
+            names = sorted(os.listdir(path))
+        except OSError as error:
+            found.refused.append(f"the folder {path} could not be read: {error.strerror}")
+            continue
+        for file in (path / name for name in names if not name.startswith(".")):
+            if os.path.isdir(file):
+                continue
+            if file.suffix.lower() in read:
+                if is_inside(file, path):
+                    found.images.append(file)
+                else:
+                    found.refused.append(f"{file} is a link out of its folder: put the file itself there")
+            elif file.suffix.lower() in _UNREAD:
+                passed_over.append(file)
+        if len(found.images) + len(found.refused) == count:
+            others = ", ".join(sorted({file.suffix.lower() for file in passed_over}))
+            found.refused.append(
+                f"the folder {path} holds no image that can be read"
+                + (f", only {others}: save them as JPEG or PNG" if others else "")
+            )
+        found.passed_over.extend(passed_over)
     return found
+
+
+class _TooLargeError(Exception):
+    """Tells the size."""
+
+
+def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Image:
+    def decode(source: BinaryIO) -> Image.Image:
+        with warnings.catch_warnings():
+            # PIL warns of odd metadata, and of a limit that lies elsewhere.
+            warnings.simplefilter("ignore")
+            with Image.open(source, formats=formats) as image:
+                if image.width * image.height > max_pixels:
+                    raise _TooLargeError(f"{image.width} x {image.height} pixels")
+                return to_rgb(image)
+
+    try:
+        return decode(file)
+    except (Image.DecompressionBombError, _TooLargeError):
+        raise
+    except Exception:
+        with suppress(Exception):
+            if (bare := without_metadata(file)) is not None:
+                return decode(bare)
+        raise

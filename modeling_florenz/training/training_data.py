@@ -16,7 +16,7 @@ from ..data.dataset_info import Part
 from ..data.datasets import find_dataset
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
-from ..processing_florenz import FlorenzProcessor
+from ..processing_florenz import FlorenzProcessor, to_rgb
 from .feature_cache import FeatureCache
 from .grounding import ground
 from .recipe import DataSource, RecipeArguments
@@ -85,6 +85,14 @@ def _tested_coco_images(recipe: RecipeArguments) -> frozenset[int]:
     return frozenset()
 
 
+def _with_rgb(row: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return {**row, "image": to_rgb(row["image"])}
+    except Exception as error:  # decoders raise many kinds, and images can be decoded late
+        name = getattr(row["image"], "filename", "") or row.get("key", "an image")
+        return {"skipped": f"{name}: {' '.join(str(error).split()) or type(error).__name__}"}
+
+
 @dataclass
 class TrainingCollator:
     """Turn rows into a batch with labels; rows whose image could not be read are left out and named in `skipped`."""
@@ -95,6 +103,7 @@ class TrainingCollator:
     _grey: Image.Image = field(default_factory=lambda: Image.new("RGB", (32, 32), (128, 128, 128)))
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
+        rows = [row if "skipped" in row else _with_rgb(row) for row in rows]
         skipped = [row["skipped"] for row in rows if "skipped" in row]
         rows = [row for row in rows if "skipped" not in row]
         nothing = not rows

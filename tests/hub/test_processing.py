@@ -704,7 +704,7 @@ def test_the_hub_module_imports_only_what_a_hub_user_has():
         "torch",
         "transformers",
     }
-    assert "modeling_florenz" not in "".join(imports) and len(source.splitlines()) < 300
+    assert "modeling_florenz" not in "".join(imports) and len(source.splitlines()) < 400
 
 
 # The real tokenizers
