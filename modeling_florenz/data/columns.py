@@ -80,6 +80,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "incorrect")}
     places: dict[str, str] = {}
     for row in rows:
+        _check_name(row)
         _check_texts(row)
         if row.key in places:
             raise ValueError(f"{row.where}: {row.key} is there already, in {places[row.key]}: keep one of them")
@@ -124,6 +125,14 @@ def warn_if_incomplete(path: Path, found: int, published: int) -> None:
         )
 
 
+def _check_name(row: Row) -> None:
+    try:
+        f"{row.key}{row.image}".encode()
+    except UnicodeEncodeError:
+        name = os.fsencode(row.image).decode(errors="backslashreplace")
+        raise ValueError(f"the name of the image {name} is not UTF-8, which a table cannot hold: rename it") from None
+
+
 def _check_texts(row: Row) -> None:
     try:
         check_choice("task", row.task, TASKS)
@@ -140,11 +149,6 @@ def _check_texts(row: Row) -> None:
         texts = [row.source, *row.references, *([] if row.incorrect is None else [row.incorrect])]
         if not all(text.strip() for text in texts[1:]):
             raise ValueError("a text is empty: write one or take the row out")
-        try:
-            str(row.image).encode()
-        except UnicodeEncodeError:
-            name = os.fsencode(row.image.name).decode(errors="backslashreplace")
-            raise ValueError(f"the name of the image {name} is not UTF-8: rename the file") from None
         "".join(texts).encode()
     except UnicodeEncodeError:
         # JSON can escape half of a character, which no file of text can hold.

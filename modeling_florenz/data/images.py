@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from PIL import Image, UnidentifiedImageError, features
+from PIL import Image, TiffTags, UnidentifiedImageError, features
 
 from ..processing_florenz import MAX_IMAGE_PIXELS, to_rgb
 from .files import find_alike, is_inside
@@ -100,7 +100,7 @@ def find_images(paths: Iterable[str | Path]) -> FoundImages:
             found.refused.append(f"the folder {path} could not be read: {error.strerror}")
             continue
         for file in (path / name for name in names if not name.startswith(".")):
-            if os.path.isdir(file):
+            if os.path.exists(file) and not os.path.isfile(file):
                 continue
             if file.suffix.lower() in read:
                 if is_inside(file, path):
@@ -131,6 +131,10 @@ def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Im
             with Image.open(source, formats=formats) as image:
                 if image.width * image.height > max_pixels:
                     raise _TooLargeError(f"{image.width} x {image.height} pixels")
+                if image.format == "TIFF":  # reads its further directories behind the pixels, and they may be broken
+                    exif = image.getexif()
+                    for tag in TiffTags.TAGS_V2_GROUPS:
+                        exif.pop(tag, None)
                 return to_rgb(image)
 
     try:

@@ -10,7 +10,7 @@ _PNG = b"\x89PNG\r\n\x1a\n"
 # What decides how the picture looks, the orientation in eXIf among it.
 _CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
 # An entry in the list of items: flags, number and protection, then the kind by which EXIF is found.
-_AVIF_EXIF = re.compile(rb"(infe.{8,10})Exif\0", re.DOTALL)
+_AVIF_EXIF = re.compile(rb"(infe.{8,10}?)Exif", re.DOTALL)
 
 
 def without_metadata(file: BinaryIO) -> BinaryIO | None:
@@ -36,7 +36,7 @@ def without_metadata(file: BinaryIO) -> BinaryIO | None:
     if head.startswith(_PNG):
         return _without_chunks(file)
     if head[4:8] == b"ftyp":
-        return io.BytesIO(_AVIF_EXIF.sub(rb"\1none\0", head + file.read()))
+        return io.BytesIO(_AVIF_EXIF.sub(rb"\1none", head + file.read()))
     return None
 
 

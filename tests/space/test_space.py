@@ -14,7 +14,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 from space_server import Listener, listen, serve_space
 
 from modeling_florenz.cli.space import add_commands, find_app
@@ -282,3 +282,16 @@ def test_the_space_card_is_valid_for_the_hub():
     assert card["sdk"] == "gradio" and (find_app().parent / card["app_file"]).is_file()
     assert card["sdk_version"] == gradio.__version__
     assert len(card["short_description"]) <= 60
+
+
+def test_an_upload_is_shown_over_white_whatever_lies_under_nothing(space, tmp_path, monkeypatch):
+    guard = space("guard")
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    text = PngImagePlugin.PngInfo()
+    text.add_text("parameters", "steps: 20, " * 200_000, zip=True)
+    for hidden in ((0, 0, 0, 0), (255, 255, 255, 0)):
+        Image.new("RGBA", (8, 8), hidden).save(tmp_path / "a.png", pnginfo=text)
+        assert guard.open_upload(tmp_path / "a.png").getpixel((3, 3)) == (255, 255, 255)
+    (tmp_path / "b.png").write_bytes((tmp_path / "a.png").read_bytes()[:100])
+    with pytest.raises(ValueError, match=r"^b\.png could not be read: "):
+        guard.open_upload(tmp_path / "b.png")
