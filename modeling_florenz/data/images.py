@@ -128,7 +128,7 @@ def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Im
         with warnings.catch_warnings():
             # PIL warns of odd metadata, and of a limit that lies elsewhere.
             warnings.simplefilter("ignore")
-            with Image.open(source, formats=formats) as image:
+            with Image.open(source, formats=list(formats)) as image:
                 if image.width * image.height > max_pixels:
                     raise _TooLargeError(f"{image.width} x {image.height} pixels")
                 if image.format == "TIFF":  # reads its further directories behind the pixels, and they may be broken
