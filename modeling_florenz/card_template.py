@@ -5,6 +5,7 @@ Templates, facts, result files and pictures lie in `hub_cards`: no card holds a 
 
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -68,7 +69,7 @@ def fill(folder: Path, template: str, metadata: CardData, values: dict[str, str]
     return card
 
 
-def table(rows: list[tuple[str, ...]], head: tuple[str, ...] | None = None) -> str:
+def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] | None = None) -> str:
     """Lay rows out as a Markdown table; without a head, its rows alone."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)] if head else []
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

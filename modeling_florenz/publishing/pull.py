@@ -26,12 +26,12 @@ def pull(repo_id: str, folder: Path, revision: str | None = None) -> Path:
         try:
             api = HfApi()
             kind = "model" if api.repo_exists(repo_id) else "dataset"
-            there = api.repo_info(repo_id, revision=revision, repo_type=kind)
-            snapshot_download(repo_id, repo_type=kind, revision=there.sha, local_dir=partial)
+            commit = api.repo_info(repo_id, revision=revision, repo_type=kind).sha
+            snapshot_download(repo_id, repo_type=kind, revision=commit, local_dir=partial)
+            wanted = {partial / name for name in api.list_repo_files(repo_id, revision=commit, repo_type=kind)}
         except Exception as error:  # what the client raises depends on what it is built on
             raise ValueError(f"{repo_id} could not be fetched: {str(error).splitlines()[0]}") from None
         shutil.rmtree(partial / ".cache", ignore_errors=True)  # the client's notes on what is done
-        wanted = {partial / file.rfilename for file in there.siblings or ()}
         for path in partial.rglob("*"):
             if path.is_file() and path not in wanted:
                 path.unlink()  # of a commit that the branch has left since a broken pull

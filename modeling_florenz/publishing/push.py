@@ -142,7 +142,8 @@ def _check_card(folder: Path, kind: str) -> list[str]:
     except Exception as error:  # what YAML and the card's own checks raise
         return [f"the metadata of README.md cannot be read: {str(error).splitlines()[0]}"]
     findings = []
-    if not card.data.license:
+    license = card.data.get("license")
+    if not license:
         findings.append("README.md names no licence: add license to its metadata")
     if match := UNFILLED.search(card.text):
         findings.append(f"README.md has the unfilled field {match[0]}: fill it")
@@ -162,10 +163,8 @@ def _check_card(folder: Path, kind: str) -> list[str]:
     if kind == "model" and config.is_file():
         decoder = read_json(config).get("text_config", {})
         published = decoder.get("hidden_size", 0) >= 2304  # no smaller decoder derives from Gemma's weights
-        if published and decoder.get("model_type") == "gemma2" and card.data.license != "gemma":
-            findings.append(
-                f"README.md says license {card.data.license}, but the weights derive from Gemma: say gemma"
-            )
+        if published and decoder.get("model_type") == "gemma2" and license != "gemma":
+            findings.append(f"README.md says license {license}, but the weights derive from Gemma: say gemma")
     return findings
 
 

@@ -8,7 +8,6 @@ the work, as each takes runs that no other holds.
 """
 
 import argparse
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from typing import Any
 import torch
 
 from ..resumable import InUse, JsonLines, hold
+from ..run_record import run_record
 from .arms import Experiment, read_experiment
 from .measure import PROTOCOL, measure
 from .train_run import train_run
@@ -36,18 +36,16 @@ def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[st
     trained = train_run(experiment, letter, seed, folder)
     training = time.process_time() - start
     cells = measure(trained["model"], trained["processor"], experiment.scenes)
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
     return {
         "arm": letter,
         "seed": seed,
         "name": experiment.arms[letter].name,
         "label": "measured-here",
-        "commit": commit,
         "steps": experiment.arms[letter].self_taught_steps or experiment.steps,
         "hidden": trained["hidden"],
         "loss": trained["loss"],
         "core_seconds": {"training": round(training), "all": round(time.process_time() - start)},
-        "torch": torch.__version__,
+        **run_record(),
         "protocol": PROTOCOL,
         **cells,
     }

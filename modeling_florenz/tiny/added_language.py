@@ -6,20 +6,16 @@ python -m modeling_florenz.tiny.added_language it runs/add_language_lora/adapter
 
 import argparse
 import json
-import platform
-import shlex
-import sys
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-import transformers
 from tqdm import tqdm
 
 from ..data.emoji_scenes.world import LANGUAGES
 from ..inference.captioner import Captioner
 from ..resumable import write_json
+from ..run_record import run_record
 from .evaluate import PROTOCOL, EmojiEvaluation
 
 
@@ -83,14 +79,12 @@ def main() -> None:
     report = {
         "label": "measured-here",
         "protocol": PROTOCOL + "; largest loss: of any measure of any old language, with or without prefix",
-        "command": "python -m modeling_florenz.tiny.added_language " + shlex.join(sys.argv[1:]),
         "training": {
             adapter.parent.name: json.loads((adapter / "results.json").read_text(encoding="utf-8"))
             for adapter in arguments.adapters
         },
         "scenes": arguments.scenes,
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        **run_record(),
         **compare(arguments.language, arguments.adapters, arguments.scenes),
     }
     write_json(arguments.output, report)

@@ -71,12 +71,12 @@ def render_italian_card(folder: Path) -> str:
     facts, report = read_facts(folder, "florenz-tiny-it"), read_results(folder, "add-language")
     values = read_recipe(recipe_path("add_language_lora"))
     values |= {"hub_model_id": f"{OWNER}/florenz-tiny-it", "use_cpu": True, "base_id": f"{OWNER}/florenz-tiny"}
-    recipe, training = parse_recipe(values)
+    recipe = parse_recipe(values)
     cells = report["cells"]["add_language_lora"]["it"]["caption"]
     facts["results"] = f"{facts['results'].strip()}\n\n{report['table']}"
     scores = [_score("captions in Italian", "test", measure, cells[measure]) for measure in MEASURES]
     run = report["training"]["add_language_lora"]
-    return render_run_card(recipe, training, run, True, "apache-2.0", facts, scores)
+    return render_run_card(recipe.arguments, recipe.training, run, True, "apache-2.0", facts, scores)
 
 
 def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:

@@ -5,9 +5,6 @@ python -m modeling_florenz.tiny.evaluate MODEL --scenes 1000 --output RESULTS.js
 
 import argparse
 import json
-import platform
-import shlex
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -16,7 +13,6 @@ from statistics import mean
 from typing import Any
 
 import torch
-import transformers
 from PIL import Image
 from tqdm import tqdm
 
@@ -26,6 +22,7 @@ from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import write_json
+from ..run_record import run_record
 
 
 SEED = 2025  # of the test scenes; training uses others
@@ -172,10 +169,8 @@ def main() -> None:
         "name": arguments.name,
         "label": "measured-here",
         "protocol": PROTOCOL,
-        "command": "python -m modeling_florenz.tiny.evaluate " + shlex.join(sys.argv[1:]),
         "training": arguments.training,
-        "versions": {"torch": torch.__version__, "transformers": transformers.__version__},
-        "hardware": f"{platform.machine()} CPU, {torch.get_num_threads()} threads",
+        **run_record(),
         **evaluate(arguments.model, arguments.scenes, arguments.pairs),
     }
     write_json(arguments.output, report)

@@ -1,6 +1,7 @@
 """Leave a finished run as a folder that can be published: weights, processor, recipe, results, card, licences."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -8,62 +9,76 @@ import torch
 import yaml
 from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
-from transformers import PreTrainedModel
 
 from ..checkpoint.licences import write_licences
 from ..checkpoint.model_folder import licence_of
 from ..inference.captioner import BUNDLED_NAME
 from ..modeling_florenz import FlorenzForConditionalGeneration
-from ..processing_florenz import FlorenzProcessor
 from ..resumable import whole_folder, write_json, write_text
 from .card import render_run_card
-from .recipe import RecipeArguments
 from .trainer import FlorenzTrainer
+from .training_run import Trained
 
 
-def export_run(
-    trainer: FlorenzTrainer,
-    trained: PreTrainedModel | PeftModel,
-    processor: FlorenzProcessor,
-    recipe: RecipeArguments,
-    values: dict[str, Any],
-    results: dict[str, Any],
-    output: Path,
-) -> Path:
-    """Write what was trained with everything about it, complete or not at all; give its folder.
+@dataclass(frozen=True)
+class Run:
+    """Name what a finished run left: its folder, and the numbers of `results.json`."""
 
-    Args:
-        values: the recipe as it was given.
-        results: for `results.json` and the card.
-        output: the run's folder, in which `adapter` or `model` is made; with `merge`, both.
+    folder: Path
+    results: dict[str, Any]
+
+
+def export(trained: Trained) -> Run:
+    """Write what was trained with everything about it, complete or not at all.
+
+    Returns:
+        `OUTPUT_DIR/adapter` or `OUTPUT_DIR/model`; with `merge`, there are both.
     """
-    is_adapter = isinstance(trained, PeftModel)
-    folder = output / ("adapter" if is_adapter else "model")
-    if not trainer.args.should_save:
-        _save_weights(trainer, trained, folder)  # a shard of them, which the first process writes
-        return folder
+    prepared, trainer, results = trained.prepared, trained.trainer, trained.results
+    recipe, weights = prepared.recipe, prepared.trainable
+    is_adapter = isinstance(weights, PeftModel)
+    folder = recipe.output / ("adapter" if is_adapter else "model")
+    if not recipe.training.should_save:
+        _save_weights(trainer, weights, folder)  # a shard of them, which the first process writes
+        return Run(folder, results)
+    arguments = recipe.arguments
     # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
-    license = "apache-2.0" if recipe.model == BUNDLED_NAME else licence_of(trainer.florenz.config)
+    license = "apache-2.0" if arguments.model == BUNDLED_NAME else licence_of(prepared.model.config)
+
+    def write_rest(partial: Path, is_adapter: bool) -> None:
+        card = render_run_card(arguments, recipe.training, results, is_adapter, license)
+        write_text(partial / "README.md", card)
+        write_licences(partial, license)
+        prepared.processor.save_pretrained(partial)
+        write_text(partial / "recipe.yaml", published_recipe(recipe.values))
+        write_json(partial / "results.json", results)
+        (partial / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
+
     with whole_folder(folder, replace=True) as partial:
-        _save_weights(trainer, trained, partial)
+        _save_weights(trainer, weights, partial)
         if is_adapter:
             # Written at the end, as peft looks for the base under this name whenever it saves.
             path = partial / "adapter_config.json"
             settings = json.loads(path.read_text(encoding="utf-8"))
-            settings["base_model_name_or_path"] = recipe.base_id or recipe.model
-            settings["revision"] = getattr(trainer.florenz.config, "_commit_hash", None) or recipe.revision
+            settings["base_model_name_or_path"] = arguments.base_id or arguments.model
+            settings["revision"] = getattr(prepared.model.config, "_commit_hash", None) or arguments.revision
             write_json(path, settings)
-        card = render_run_card(recipe, trainer.args, results, is_adapter, license)
-        _write_records(partial, card, license, processor, values, results)
-    if recipe.merge and is_adapter:
-        with whole_folder(output / "model", replace=True) as partial:
-            trained.merge_and_unload().save_pretrained(partial)
-            card = render_run_card(recipe, trainer.args, results, False, license)
-            _write_records(partial, card, license, processor, values, results)
-    return folder
+        write_rest(partial, is_adapter)
+    if arguments.merge and isinstance(weights, PeftModel):
+        with whole_folder(recipe.output / "model", replace=True) as partial:
+            weights.merge_and_unload().save_pretrained(partial)
+            write_rest(partial, False)
+    return Run(folder, results)
 
 
-def _save_weights(trainer: FlorenzTrainer, trained: PreTrainedModel | PeftModel, folder: Path) -> None:
+def published_recipe(values: dict[str, Any]) -> str:
+    """Return a recipe as YAML for readers elsewhere: without folders of this machine, with the base's public name."""
+    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
+    recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
+    return yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False)
+
+
+def _save_weights(trainer: FlorenzTrainer, trained: FlorenzForConditionalGeneration | PeftModel, folder: Path) -> None:
     if not trainer.is_fsdp_enabled:
         trainer.save_model(str(folder))
         return
@@ -73,7 +88,7 @@ def _save_weights(trainer: FlorenzTrainer, trained: PreTrainedModel | PeftModel,
     if not trainer.args.should_save:
         return
     if isinstance(trained, PeftModel):
-        trained.save_pretrained(folder, state_dict=state)
+        trained.save_pretrained(str(folder), state_dict=state)
     else:
         # Sharding gives the model a class of torch's own: a plain one saves the plain code beside the weights.
         with torch.device("meta"):
@@ -81,21 +96,3 @@ def _save_weights(trainer: FlorenzTrainer, trained: PreTrainedModel | PeftModel,
         plain.generation_config = trained.generation_config
         del state["lm_head.weight"]  # no longer the same memory as the embedding it is tied to
         plain.save_pretrained(folder, state_dict=state)
-
-
-def _write_records(
-    folder: Path,
-    card: str,
-    license: str,
-    processor: FlorenzProcessor,
-    values: dict[str, Any],
-    results: dict[str, Any],
-) -> None:
-    write_text(folder / "README.md", card)
-    write_licences(folder, license)
-    (folder / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
-    processor.save_pretrained(folder)
-    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
-    recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    write_text(folder / "recipe.yaml", yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False))
-    write_json(folder / "results.json", results)

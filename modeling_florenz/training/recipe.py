@@ -161,7 +161,7 @@ class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
     save_steps: float = 250
     save_total_limit: int | None = 2
     report_to: str | list[str] | None = "none"
-    remove_unused_columns: bool | None = False  # rows become tensors in the collator
+    remove_unused_columns: bool = False  # rows become tensors in the collator
     prediction_loss_only: bool = True
     train_sampling_strategy: str = "sequential"  # the mixture itself is the order
     use_cpu: bool = field(default_factory=lambda: not torch.cuda.is_available())
@@ -172,6 +172,20 @@ class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
         if self.train_sampling_strategy != "sequential" or self.remove_unused_columns:
             raise ValueError("train_sampling_strategy must stay sequential and remove_unused_columns false")
         super().__post_init__()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Hold what a recipe says: the values as given, Florenz's arguments and Trainer's."""
+
+    values: dict[str, Any]
+    arguments: RecipeArguments
+    training: FlorenzTrainingArguments
+
+    @property
+    def output(self) -> Path:
+        """Return the folder of the run."""
+        return Path(str(self.training.output_dir))
 
 
 def recipe_path(name: str) -> Path:
@@ -210,19 +224,19 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     return values
 
 
-def parse_recipe(values: dict[str, Any]) -> tuple[RecipeArguments, FlorenzTrainingArguments]:
-    """Build both dataclasses of a recipe as `read_recipe` gives it.
+def parse_recipe(values: dict[str, Any]) -> Recipe:
+    """Build a recipe from its values, as `read_recipe` returns them.
 
     Raises:
         ValueError: a value is out of range.
     """
     own = {entry.name for entry in dataclasses.fields(RecipeArguments)}
-    recipe = RecipeArguments(**{key: value for key, value in values.items() if key in own})
+    arguments = RecipeArguments(**{key: value for key, value in values.items() if key in own})
     try:
         training = FlorenzTrainingArguments(**{key: value for key, value in values.items() if key not in own})
     except (TypeError, ImportError, RuntimeError) as error:
         raise ValueError(f"the recipe does not fit Trainer: {error}") from None
-    return recipe, training
+    return Recipe(values, arguments, training)
 
 
 def _fields() -> dict[str, dataclasses.Field]:

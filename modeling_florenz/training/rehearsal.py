@@ -5,15 +5,16 @@ So a new language does not push out the old ones, and no data in the old ones is
 
 import random
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
-from transformers import PreTrainedModel
 
 from ..data.hiding import Hiding
+from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import JsonLines, hold
 from .training_data import Groups
@@ -36,7 +37,7 @@ class Rehearsal(Dataset):
 
 
 def rehearse(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     groups: Groups,
     languages: Sequence[str],
@@ -87,34 +88,29 @@ def rehearse(
 
 @torch.inference_mode()
 def _generate(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     groups: Groups,
     plans: Sequence[dict[str, Any]],
     image_size: int | None,
 ) -> list[dict[str, Any]]:
-    rows = []
-    for plan in plans:
-        try:
-            rows.append(groups[plan["group"]][plan["row"]])
-        except Exception:  # training itself reports the broken image
-            rows.append(None)
-    sources = [
-        row["source"] if row and plan["task"] == "translate" else None for row, plan in zip(rows, plans, strict=True)
-    ]
-    good = [index for index, row in enumerate(rows) if row is not None]
-    texts = [""] * len(plans)
-    if good:
+    entries: list[dict[str, Any]] = [{**plan, "source": None, "target": ""} for plan in plans]
+    shown, images = [], []
+    for entry in entries:
+        with suppress(Exception):  # training itself reports the broken image
+            row = groups[entry["group"]][entry["row"]]
+            entry["source"] = row["source"] if entry["task"] == "translate" else None
+            images.append(row["image"])
+            shown.append(entry)
+    if shown:
         inputs = processor(
-            images=[rows[index]["image"] for index in good],
-            text=[sources[index] for index in good],
-            task=[plans[index]["task"] for index in good],
-            language=[plans[index]["language"] for index in good],
+            images=images,
+            text=[entry["source"] for entry in shown],
+            task=[entry["task"] for entry in shown],
+            language=[entry["language"] for entry in shown],
             image_size=image_size,
         ).to(model.device)
         ids = model.generate(**inputs, num_beams=1, do_sample=False, max_new_tokens=processor.max_target_length - 1)
-        for index, text in zip(good, processor.decode_generated(ids), strict=True):
-            texts[index] = text
-    return [
-        {**plan, "source": source, "target": text} for plan, source, text in zip(plans, sources, texts, strict=True)
-    ]
+        for entry, text in zip(shown, processor.decode_generated(ids), strict=True):
+            entry["target"] = text
+    return entries

@@ -21,7 +21,7 @@ def smoke_values(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     sizes and lengths, mixed precision, and the number of steps.
     """
     warnings.filterwarnings("ignore", message=".* results on it compare with no others")
-    recipe, _ = parse_recipe({**values, "output_dir": str(folder / "run"), "bf16": False, "fp16": False})
+    recipe = parse_recipe({**values, "output_dir": str(folder / "run"), "bf16": False, "fp16": False}).arguments
     for source in (*recipe.train_data, *recipe.eval_data):
         if write := find_dataset(source.dataset).sample_writer:
             pairs = [(source.only_task, language) for language in source.languages]

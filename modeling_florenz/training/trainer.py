@@ -8,12 +8,14 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.utils.data import Dataset
-from transformers import PreTrainedModel, Seq2SeqTrainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from torch.utils.data import DataLoader
+from transformers import Seq2SeqTrainer
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
 
 from ..data.rows import Rows
 from ..inference.scoring import perplexities
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from .feature_cache import FeatureCache
 
 
 logger = logging.getLogger(__name__)
@@ -26,7 +28,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
         loss_chunk_size: target tokens whose logits exist at a time while training; 0 for all.
         vision_train_mode: leave the vision tower in train mode, where it drops paths.
         florenz: the model inside, where `model` is an adapter around it.
-        contrasts: rows with `incorrect` targets; evaluation tells how often the right one is likelier.
+        contrasts: rows with `incorrect` targets; evaluation counts how often the right one is likelier.
+        features: keeps image tokens that the collator has not found there.
     """
 
     def __init__(
@@ -34,13 +37,14 @@ class FlorenzTrainer(Seq2SeqTrainer):
         *args: Any,
         loss_chunk_size: int = 0,
         vision_train_mode: bool = False,
-        florenz: PreTrainedModel,
+        florenz: FlorenzForConditionalGeneration,
         contrasts: Rows | None = None,
+        features: FeatureCache | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
-        self.florenz, self.contrasts = florenz, contrasts
+        self.florenz, self.contrasts, self.features = florenz, contrasts, features
         self.skipped: list[str] = []
         self._samples = self._tokens = 0
         self._clock = time.perf_counter()
@@ -59,10 +63,10 @@ class FlorenzTrainer(Seq2SeqTrainer):
             logger.warning("skipped: %s", reason)
         if model.training and not self.vision_train_mode:
             self.florenz.model.vision_tower.eval()
-        if keys := inputs.pop("image_keys", None):
+        if self.features is not None and (keys := inputs.pop("image_keys", None)):
             with torch.no_grad():
                 features = self.florenz.get_image_features(inputs.pop("pixel_values"))
-            self.data_collator.features.write(keys, features.pooler_output)
+            self.features.write(keys, features["pooler_output"])
             inputs["mm_encoder_outputs"] = {"image": features}
         if model.training:
             if self.loss_chunk_size:
@@ -86,8 +90,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
 
     def evaluate(
         self,
-        eval_dataset: Dataset | None = None,
-        ignore_keys: Any = None,
+        eval_dataset: Any = None,
+        ignore_keys: list[str] | None = None,
         metric_key_prefix: str = "eval",
         **more: Any,
     ) -> dict[str, float]:
@@ -95,9 +99,16 @@ class FlorenzTrainer(Seq2SeqTrainer):
         self._contrast = None if self.contrasts is None else self._contrastive_accuracy(self.contrasts)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **more)
 
-    def evaluation_loop(self, *args: Any, metric_key_prefix: str = "eval", **kwargs: Any) -> Any:
-        output = super().evaluation_loop(*args, metric_key_prefix=metric_key_prefix, **kwargs)
-        if self._contrast is not None:
+    def evaluation_loop(
+        self,
+        dataloader: DataLoader,
+        description: str,
+        prediction_loss_only: bool | None = None,
+        ignore_keys: list[str] | None = None,
+        metric_key_prefix: str = "eval",
+    ) -> EvalLoopOutput:
+        output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
+        if self._contrast is not None and output.metrics is not None:
             output.metrics[f"{metric_key_prefix}_contrastive_accuracy"] = self._contrast
         return output
 

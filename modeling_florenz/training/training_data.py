@@ -14,12 +14,13 @@ from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..data.dataset_info import Part
 from ..data.datasets import find_dataset
+from ..data.hiding import Hiding
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
 from ..processing_florenz import FlorenzProcessor, to_rgb
 from .feature_cache import FeatureCache
 from .grounding import ground
-from .recipe import DataSource, RecipeArguments
+from .recipe import DataSource
 
 
 logger = logging.getLogger(__name__)
@@ -27,7 +28,28 @@ logger = logging.getLogger(__name__)
 Groups = dict[str, Rows]
 
 
-def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed: int) -> Rows:
+@dataclass(frozen=True)
+class DataOptions:
+    """Say how all parts of the data are loaded.
+
+    Args:
+        folder: what the folders of the parts are relative to.
+        seed: of scenes that are drawn for training.
+        stand_in: grey pictures where images are missing.
+        hiding: what the sources of translations leave to the image.
+        hidden_sources: probability that a source becomes "something".
+        excluded: COCO ids of images to leave out of COCO's training split.
+    """
+
+    folder: Path
+    seed: int
+    stand_in: bool = False
+    hiding: Hiding = Hiding()
+    hidden_sources: float = 0.0
+    excluded: frozenset[int] = frozenset()
+
+
+def load_source(source: DataSource, language: str, options: DataOptions) -> Rows:
     """Load one part of the data in one language, checked row by row but without opening an image.
 
     Raises:
@@ -36,19 +58,19 @@ def load_source(source: DataSource, language: str, recipe: RecipeArguments, seed
     part = Part(
         split=source.split,
         language=language,
-        folder=Path(recipe.data_folder) / source.folder,
+        folder=options.folder / source.folder,
         task=source.task,
         examples=source.examples,
-        stand_in=recipe.stand_in,
-        seed=seed,
-        hiding=recipe.source_hiding,
-        hidden_sources=recipe.hidden_sources,
-        excluded=_tested_coco_images(recipe) if source.dataset == "coco_karpathy" else frozenset(),
+        stand_in=options.stand_in,
+        seed=options.seed,
+        hiding=options.hiding,
+        hidden_sources=options.hidden_sources,
+        excluded=options.excluded,
     )
     return find_dataset(source.dataset).load(part)
 
 
-def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: int) -> Groups:
+def load_groups(sources: Sequence[DataSource], options: DataOptions) -> Groups:
     """Load all parts, one group for each `task/language`; captions of all lengths are one task here, as in the paper.
 
     Raises:
@@ -56,11 +78,11 @@ def load_groups(sources: Sequence[DataSource], recipe: RecipeArguments, seed: in
     """
     groups: dict[str, list[Rows]] = defaultdict(list)
     for source in sources:
-        if source.optional and not (Path(recipe.data_folder) / source.folder).is_dir():
+        if source.optional and not (options.folder / source.folder).is_dir():
             logger.warning("%s is left out: there is no folder %s", source.dataset, source.folder)
             continue
         for language in source.languages:
-            rows = load_source(source, language, recipe, seed)
+            rows = load_source(source, language, options)
             # Rows of a folder can name other tasks and languages than the source does.
             places: dict[str, list[int]] = defaultdict(list)
             for index, pair in enumerate(zip(rows.column("task"), rows.column("language"), strict=True)):
@@ -76,12 +98,12 @@ def _group(task: str, language: str) -> str:
     return f"{'translate' if task == 'translate' else 'caption'}/{language}"
 
 
-def _tested_coco_images(recipe: RecipeArguments) -> frozenset[int]:
-    """List the COCO images that Multi30K tests on, if Multi30K is there: they must not be trained on."""
-    for entry in (*recipe.train_data, *recipe.eval_data):
-        folder = Path(recipe.data_folder) / entry.folder
-        if entry.dataset.startswith("multi30k") and folder.is_dir():
-            return ambiguous_coco_ids(folder)
+def tested_coco_ids(sources: Sequence[DataSource], folder: Path) -> frozenset[int]:
+    """List the COCO images that Multi30K tests on, if both are among the data: they must not be trained on."""
+    if any(source.dataset == "coco_karpathy" for source in sources):
+        for source in sources:
+            if source.dataset.startswith("multi30k") and (folder / source.folder).is_dir():
+                return ambiguous_coco_ids(folder / source.folder)
     return frozenset()
 
 

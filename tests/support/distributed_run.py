@@ -12,7 +12,8 @@ import yaml
 from accelerate.state import AcceleratorState, DistributedType
 from torch.distributed.tensor import DTensor
 
-from modeling_florenz.training import fine_tuning
+from modeling_florenz.training import training_run
+from modeling_florenz.training.fine_tuning import fine_tune
 from modeling_florenz.training.trainer import FlorenzTrainer
 
 
@@ -53,5 +54,5 @@ if __name__ == "__main__":
     torch.set_num_threads(1)
     if "fsdp" in sys.argv[2:]:
         shard_on_cpu()
-    fine_tuning.FlorenzTrainer = WatchingTrainer
-    fine_tuning.fine_tune(yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8")))
+    training_run.FlorenzTrainer = WatchingTrainer
+    fine_tune(yaml.safe_load(Path(sys.argv[1]).read_text(encoding="utf-8")))

@@ -2,7 +2,8 @@
 
 import pytest
 
-from modeling_florenz.training.fine_tuning import fine_tune, load_evaluation
+from modeling_florenz.training.fine_tuning import fine_tune
+from modeling_florenz.training.preparation import prepare
 from modeling_florenz.training.recipe import parse_recipe
 from modeling_florenz.training.smoke import smoke_values
 
@@ -26,11 +27,11 @@ def _values(folder, *eval_data):
 
 
 def test_contrasts_of_two_languages_are_all_evaluated(tmp_path):
-    held_out, contrasts = load_evaluation(*parse_recipe(_values(tmp_path, {**COMMUTE, "languages": ["de", "fr"]})))
-    rows = [contrasts[index] for index in range(len(contrasts))]
+    prepared = prepare(parse_recipe(_values(tmp_path, {**COMMUTE, "languages": ["de", "fr"]})))
+    rows = [prepared.contrasts[index] for index in range(len(prepared.contrasts))]
     assert [row["language"] for row in rows] == ["de"] * 6 + ["fr"] * 6
     assert all(row["incorrect"] and row["incorrect"] != row["target"] for row in rows)
-    assert len(held_out) == 12
+    assert len(prepared.eval_data) == 12
 
 
 def test_contrasts_beside_other_data_in_their_language_choose_the_best_checkpoint(tmp_path):

@@ -89,7 +89,8 @@ def test_a_recipe_runs_from_end_to_end_on_the_bundled_checkpoint(name, tmp_path)
 
 def test_the_test_sets_of_commute_and_xm3600_are_in_no_recipe():
     for name in NAMES:
-        recipe, _ = parse_recipe({**read_recipe(recipe_path(name)), "bf16": False, "fp16": False, "output_dir": "x"})
+        values = {**read_recipe(recipe_path(name)), "bf16": False, "fp16": False, "output_dir": "x"}
+        recipe = parse_recipe(values).arguments
         assert all(source.split in ("train", "restval") for source in recipe.train_data), name
         assert all(source.dataset != "commute" for source in recipe.train_data), name
         assert all(source.split in ("val", "dev") for source in recipe.eval_data), name
