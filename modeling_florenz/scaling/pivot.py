@@ -1,0 +1,76 @@
+"""Compare direct captions with captions by way of English, language by language, on held-out scenes.
+
+    python -m modeling_florenz.scaling.pivot --model florenz-tiny=modeling_florenz/florenz_tiny \\
+        --output hub_cards/results/pivot.json
+"""
+
+import argparse
+import json
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..data.emoji_scenes.world import LANGUAGES
+from ..modeling_florenz import FlorenzForConditionalGeneration
+from ..processing_florenz import FlorenzProcessor
+from .comparison import estimate, scene_scores
+from .measure import PROTOCOL, measure
+
+
+def compare(row: dict[str, Any]) -> dict[str, Any]:
+    """Return, by language, the share of exact captions direct and by pivot, and direct minus pivot with its interval.
+
+    Args:
+        row: cells as `measure` gives them, or the row of a run.
+    """
+    found: dict[str, Any] = {}
+    for language in LANGUAGES:
+        direct = scene_scores(row, "direct", "exact", (language,))
+        found[language] = {"direct": float(direct.mean())}
+        if language != "en":
+            pivot = scene_scores(row, "pivot", "exact", (language,))
+            difference = estimate(direct - pivot)
+            found[language] |= {"pivot": float(pivot.mean()), "direct - pivot": difference.__dict__}
+    return found
+
+
+def table(models: dict[str, dict[str, Any]]) -> str:
+    """Lay out a row for each model and way, a column for each language."""
+    lines = [f"| captions exact | {' | '.join(LANGUAGES)} |", "|---" * (len(LANGUAGES) + 1) + "|"]
+    for name, found in models.items():
+        for way in ("direct", "pivot"):
+            cells = [f"{found[language][way]:.3f}" if way in found[language] else "" for language in LANGUAGES]
+            title = f"{name}, {'direct' if way == 'direct' else 'by way of English'}"
+            lines.append(f"| {title} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", action="append", required=True, metavar="NAME=FOLDER", help="may be repeated")
+    parser.add_argument("--scenes", type=int, default=1000)
+    parser.add_argument("--output", type=Path, required=True)
+    arguments = parser.parse_args()
+    models = {}
+    for entry in arguments.model:
+        name, _, folder = entry.partition("=")
+        model = FlorenzForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        models[name] = compare(measure(model, FlorenzProcessor.from_pretrained(folder), arguments.scenes))
+    report = {
+        "name": "captions direct and by way of English",
+        "label": "measured-here",
+        "protocol": PROTOCOL,
+        "command": "python -m modeling_florenz.scaling.pivot " + shlex.join(sys.argv[1:]),
+        "scenes": arguments.scenes,
+        "models": models,
+        "table": table(models),
+    }
+    arguments.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(report["table"])
+
+
+if __name__ == "__main__":
+    main()
