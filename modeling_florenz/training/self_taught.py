@@ -1,0 +1,160 @@
+"""Let a model teach itself: its own captions by way of English are the targets of direct ones.
+
+An image without a label is captioned in English, and that is translated beside the image. What the model itself finds
+unlikely is left out.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+from tqdm import tqdm
+from transformers import PreTrainedModel
+
+from ..inference.scoring import mean_log_probabilities
+from ..processing_florenz import FlorenzProcessor
+from ..resumable import JsonLines, hold
+from .training_data import Groups
+
+
+class SelfTaught(Dataset):
+    """Give images with the model's own words as targets.
+
+    Args:
+        images: rows with an `image`.
+        entries: the model's captions by way of English: `row`, `language`, `source` (in English) and `target`.
+        task: `caption` for direct captions in the entry's language, or `translate` for what the model can do already,
+            the translation of its English caption.
+    """
+
+    def __init__(self, images: Dataset, entries: Sequence[dict[str, Any]], task: str) -> None:
+        self.images, self.entries, self.task = images, list(entries), task
+
+    def __len__(self) -> int:
+        return len(self.entries)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        entry = self.entries[index]
+        return {
+            **self.images[entry["row"]],
+            "task": self.task,
+            "language": entry["language"],
+            "source": entry["source"] if self.task == "translate" else None,
+            "target": entry["target"],
+        }
+
+
+def best_share(entries: Sequence[dict[str, Any]], keep: float) -> list[dict[str, Any]]:
+    """Return the entries that the model finds likeliest, in their order.
+
+    Args:
+        entries: each with a `score`, the lower of the mean log-probabilities of its English caption and of the
+            translation.
+        keep: share to keep, above 0 and up to 1.
+    """
+    ranked = sorted(entries, key=lambda entry: -entry["score"])
+    kept = {entry["row"] for entry in ranked[: round(keep * len(entries))]}
+    return [entry for entry in entries if entry["row"] in kept]
+
+
+def teach_itself(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    images: Dataset,
+    language: str,
+    keep: float,
+    path: Path,
+    image_size: int | None = None,
+    batch_size: int = 32,
+) -> Groups:
+    """Caption images in a language by way of English (greedy), and keep the likeliest captions.
+
+    What the model can do already is rehearsed with the same words: its English captions and their translations.
+
+    Args:
+        images: rows with an `image`.
+        language: ISO 639-1 code that the model can translate into.
+        keep: share of the captions to keep.
+        path: JSON lines that keep the captions; what they hold is not made again.
+
+    Returns:
+        groups of examples: captions in the language, the same images' captions in English, and translations.
+
+    Raises:
+        ValueError: no caption is left.
+    """
+    with hold(path):
+        kept = JsonLines(path, "language", "row")
+        missing = [row for row in range(len(images)) if (language, row) not in kept.entries]
+        done = len(images) - len(missing)
+        with tqdm(total=len(images), initial=done, desc=f"self-taught {language}", disable=None) as bar:
+            for start in range(0, len(missing), batch_size):
+                rows = missing[start : start + batch_size]
+                kept.append(_pivot(model, processor, images, rows, language, image_size))
+                bar.update(len(rows))
+    entries = [kept.entries[language, row] for row in range(len(images))]
+    # An image that could not be read or an empty caption teaches nothing.
+    found = best_share([entry for entry in entries if entry["target"].strip()], keep)
+    if not found:
+        raise ValueError(f"not one caption in {language} is left to learn from: check the images and the model")
+    english = [{**entry, "language": "en", "target": entry["source"]} for entry in found]
+    return {
+        f"caption/{language}": SelfTaught(images, found, "caption"),
+        "caption/en": SelfTaught(images, english, "caption"),
+        f"translate/{language}": SelfTaught(images, found, "translate"),
+    }
+
+
+@torch.inference_mode()
+def _pivot(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    images: Dataset,
+    rows: Sequence[int],
+    language: str,
+    image_size: int | None,
+) -> list[dict[str, Any]]:
+    opened = {}
+    for row in rows:
+        try:
+            opened[row] = images[row]["image"]
+        except Exception:  # training itself reports the broken image
+            continue
+    nothing = {"language": language, "source": "", "target": "", "score": 0.0}
+    entries = {row: {**nothing, "row": row} for row in rows}
+    if opened:
+        english, first = _write(model, processor, list(opened.values()), "caption", "en", None, image_size)
+        # A translation needs a source; an empty caption stays without a target.
+        sources = [text or "-" for text in english]
+        texts, second = _write(model, processor, list(opened.values()), "translate", language, sources, image_size)
+        for row, source, text, scores in zip(opened, english, texts, zip(first, second, strict=True), strict=True):
+            entries[row] |= {"source": source, "target": text if source else "", "score": round(min(scores), 5)}
+    return list(entries.values())
+
+
+def _write(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    images: Sequence[Any],
+    task: str,
+    language: str,
+    sources: Sequence[str] | None,
+    image_size: int | None,
+) -> tuple[list[str], list[float]]:
+    """Return what the model writes and the mean log-probability that it gives each text."""
+    inputs = processor(images=list(images), text=sources, task=task, language=language, image_size=image_size)
+    inputs = inputs.to(model.device)
+    longest = processor.max_target_length - 1
+    ids = model.generate(**inputs, num_beams=1, do_sample=False, max_new_tokens=longest)
+    texts = processor.decode_generated(ids)
+    targets = processor(
+        images=list(images),
+        text=sources,
+        task=task,
+        language=language,
+        target=[text or "-" for text in texts],
+        image_size=image_size,
+    ).to(model.device)
+    return texts, mean_log_probabilities(model(**targets).logits, targets["labels"]).tolist()
