@@ -121,6 +121,12 @@ def _folder(part: Part) -> Dataset:
     return load_folder(part.folder, part.task, part.language, part.stand_in)
 
 
+def _unlabelled(part: Part) -> Rows:
+    from .unlabelled import load_unlabelled
+
+    return load_unlabelled(part.folder, part.language, part.examples)
+
+
 def _emoji_scenes(part: Part) -> Rows:
     from .emoji_scenes.rows import load_emoji_scenes
 
@@ -223,6 +229,14 @@ DATASETS = {
             folder="",
             loader=_folder,
             sample_writer=samples.write_folder,
+        ),
+        DatasetInfo(
+            name="unlabelled",
+            tasks=("caption",),
+            splits={},
+            folder="",
+            loader=_unlabelled,
+            sample_writer=samples.write_unlabelled,
         ),
         DatasetInfo(
             name="emoji_scenes",

@@ -123,6 +123,11 @@ def write_folder(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -> 
     _write_lines(folder / "captions.jsonl", [json.dumps(row, ensure_ascii=False) for row in rows])
 
 
+def write_unlabelled(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -> None:
+    """Write a folder of images without texts."""
+    _write_images(folder, [f"{index}.png" for index in range(SAMPLES)])
+
+
 @cache
 def _scenes() -> tuple[Any, list[Any]]:
     from .emoji_scenes.world import EmojiWorld

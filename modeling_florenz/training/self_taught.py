@@ -9,17 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch.utils.data import Dataset
 from tqdm import tqdm
 from transformers import PreTrainedModel
 
+from ..data.rows import Rows, join
+from ..data.unlabelled import UNLABELLED
 from ..inference.scoring import mean_log_probabilities
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import JsonLines, hold
 from .training_data import Groups
 
 
-class SelfTaught(Dataset):
+class SelfTaught:
     """Give images with the model's own words as targets.
 
     Args:
@@ -29,20 +30,34 @@ class SelfTaught(Dataset):
             the translation of its English caption.
     """
 
-    def __init__(self, images: Dataset, entries: Sequence[dict[str, Any]], task: str) -> None:
+    def __init__(self, images: Rows, entries: Sequence[dict[str, Any]], task: str) -> None:
         self.images, self.entries, self.task = images, list(entries), task
 
     def __len__(self) -> int:
         return len(self.entries)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        entry = self.entries[index]
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        return {**self.images[self.entries[index]["row"]], **self._words(self.entries[index])}
+
+    def column(self, name: str) -> list[Any]:
+        return [row[name] for row in self.without_images()]
+
+    def without_images(self) -> list[dict[str, Any]]:
+        keys = self.images.column("key")
+        return [{"key": keys[entry["row"]], **self._words(entry)} for entry in self.entries]
+
+    def contrasts(self) -> None:
+        return None
+
+    def _words(self, entry: dict[str, Any]) -> dict[str, Any]:
         return {
-            **self.images[entry["row"]],
             "task": self.task,
             "language": entry["language"],
             "source": entry["source"] if self.task == "translate" else None,
             "target": entry["target"],
+            "references": [entry["target"]],
         }
 
 
@@ -59,10 +74,42 @@ def best_share(entries: Sequence[dict[str, Any]], keep: float) -> list[dict[str,
     return [entry for entry in entries if entry["row"] in kept]
 
 
+def self_taught_groups(names: Sequence[str]) -> list[str]:
+    """List the groups of training data, with those that self-teaching makes in the place of unlabelled images."""
+    found: dict[str, None] = {}
+    for name in names:
+        kind, _, language = name.partition("/")
+        taught = (f"caption/{language}", "caption/en", f"translate/{language}")
+        found |= dict.fromkeys(taught if kind == UNLABELLED else (name,))
+    return list(found)
+
+
+def with_self_taught(
+    model: PreTrainedModel,
+    processor: FlorenzProcessor,
+    groups: Groups,
+    keep: float,
+    folder: Path,
+    image_size: int | None = None,
+) -> Groups:
+    """Replace unlabelled images by captions that the model writes about them; see `teach_itself`."""
+    parts: dict[str, list[Rows]] = {name: [] for name in self_taught_groups(list(groups))}
+    for name, rows in groups.items():
+        kind, _, language = name.partition("/")
+        if kind == UNLABELLED:
+            path = folder / f"self-taught-{language}.jsonl"
+            taught = teach_itself(model, processor, rows, language, keep, path, image_size)
+        else:
+            taught = {name: rows}
+        for group, found in taught.items():
+            parts[group].append(found)
+    return {name: joined for name, found in parts.items() if (joined := join(found)) is not None}
+
+
 def teach_itself(
     model: PreTrainedModel,
     processor: FlorenzProcessor,
-    images: Dataset,
+    images: Rows,
     language: str,
     keep: float,
     path: Path,
@@ -85,7 +132,7 @@ def teach_itself(
     Raises:
         ValueError: no caption is left.
     """
-    with hold(path):
+    with hold(path, wait=True):  # of several processes that train together, one writes and all read
         kept = JsonLines(path, "language", "row")
         missing = [row for row in range(len(images)) if (language, row) not in kept.entries]
         done = len(images) - len(missing)
@@ -111,7 +158,7 @@ def teach_itself(
 def _pivot(
     model: PreTrainedModel,
     processor: FlorenzProcessor,
-    images: Dataset,
+    images: Rows,
     rows: Sequence[int],
     language: str,
     image_size: int | None,
