@@ -24,6 +24,7 @@ from .feature_cache import FeatureCache
 from .mixture import Mixture, target_shares
 from .recipe import DataSource, Recipe
 from .rehearsal import rehearse
+from .self_taught import self_taught_groups, with_self_taught
 from .training_data import DataOptions, Groups, load_groups, tested_coco_ids
 
 
@@ -79,13 +80,19 @@ def prepare(recipe: Recipe) -> Prepared:
     groups = load_groups(arguments.train_data, hidden)
     eval_data, contrasts = load_evaluation(arguments.eval_data, shown, training.seed)
     check_languages(groups, processor)
-    shares = target_shares(arguments.shares, {name: len(group) for name, group in groups.items()})
+    if set(self_taught_groups(groups)) == set(groups):
+        # Said before the model is loaded; what a model teaches itself is counted afterwards.
+        target_shares(arguments.shares, sizes_of(groups))
     model = load_model(base, revision, arguments.method, training.bf16)
+    size = arguments.image_size
+    keep = arguments.self_taught_keep
+    groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
+    shares = target_shares(arguments.shares, sizes_of(groups))
     mixed: dict[str, Any] = dict(groups)
     if arguments.rehearsal:
         known = [code for code in processor.languages if code not in arguments.new_languages]
         path = recipe.output / "rehearsal.jsonl"
-        count, size = arguments.rehearsal_examples, arguments.image_size
+        count = arguments.rehearsal_examples
         mixed["rehearsal"] = rehearse(model.eval(), processor, groups, known, count, training.seed, path, size)
         shares = {name: share * (1 - arguments.rehearsal) for name, share in shares.items()}
         shares["rehearsal"] = arguments.rehearsal
@@ -142,6 +149,11 @@ def keep_recipe(output: Path, values: dict[str, Any], write: bool) -> None:
         check_settings(before, values, f"{output} holds a run", fix, free)
     if write:
         write_text(kept, yaml.safe_dump(values, allow_unicode=True, sort_keys=True))
+
+
+def sizes_of(groups: Groups) -> dict[str, int]:
+    """Return the number of examples of each group."""
+    return {name: len(group) for name, group in groups.items()}
 
 
 def base_model(name: str) -> str:

@@ -15,6 +15,7 @@ from transformers import Seq2SeqTrainingArguments
 from ..data.choices import check_choice
 from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
+from ..data.unlabelled import UNLABELLED
 from ..processing_florenz import TASKS
 from .adapters import LORA_PARTS
 
@@ -89,6 +90,7 @@ class RecipeArguments:
     new_languages: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: English name, for the prompt
     new_prefixes: dict[str, str] = field(default_factory=dict)  # ISO 639-1 code: first words of a caption
     rehearsal: float = 0.0  # share of draws in which the base model's own output in its languages is the target
+    self_taught_keep: float = 0.8  # share of the captions of unlabelled images to learn from, the likeliest ones
     rehearsal_examples: int = 1000  # how many such outputs are made before the first step
     image_size: int | None = None  # side of the input square in px, instead of the model's
     max_prompt_length: int | None = None  # tokens, instead of the processor's
@@ -107,6 +109,8 @@ class RecipeArguments:
             share = getattr(self, name)
             if not 0 <= share <= 1 or (name in ("rehearsal", "lora_dropout") and share == 1):
                 raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}")
+        if not 0 < self.self_taught_keep <= 1:
+            raise ValueError(f"self_taught_keep must be a share above 0 and up to 1, not {self.self_taught_keep!r}")
         for name in ("lora_rank", "lora_alpha", "rehearsal_examples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
@@ -115,6 +119,10 @@ class RecipeArguments:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         for name in ("train_data", "eval_data"):
             setattr(self, name, [_source(name, entry) for entry in getattr(self, name)])
+        if any(source.dataset == UNLABELLED for source in self.eval_data):
+            raise ValueError(
+                "eval_data names unlabelled, which has no text to compare with: name it in train_data only"
+            )
         if not self.train_data:
             raise ValueError("train_data is empty: name at least one dataset")
         self._check_hiding()

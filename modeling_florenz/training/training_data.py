@@ -17,6 +17,7 @@ from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
+from ..data.unlabelled import UNLABELLED
 from ..processing_florenz import FlorenzProcessor, to_rgb
 from .feature_cache import FeatureCache
 from .grounding import ground
@@ -95,7 +96,7 @@ def load_groups(sources: Sequence[DataSource], options: DataOptions) -> Groups:
 
 
 def _group(task: str, language: str) -> str:
-    return f"{'translate' if task == 'translate' else 'caption'}/{language}"
+    return f"{task if task in ('translate', UNLABELLED) else 'caption'}/{language}"
 
 
 def tested_coco_ids(sources: Sequence[DataSource], folder: Path) -> frozenset[int]:

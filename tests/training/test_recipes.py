@@ -246,6 +246,8 @@ BAD = {
     "share": (["grounding=1.5"], "grounding must be a share from 0 to 1, not 1.5"),
     "grounding without hiding": (["grounding=0.4"], "grounding is 0.4 but hiding is none"),
     "hiding without grounding": (["hiding=partial"], "hiding is partial but grounding is 0"),
+    "keep nothing": (["self_taught_keep=0"], "self_taught_keep must be a share above 0 and up to 1, not 0"),
+    "unlabelled evaluation": (["eval_data=[{dataset: unlabelled, languages: [fr]}]"], "has no text to compare with"),
     "unknown hiding": (["hiding=some", "grounding=0.4"], "hiding must be one of none, independent, partial, whole"),
     "hidden sources beside whole": (
         ["hiding=whole", "grounding=0.4", "hidden_sources=0.1"],
