@@ -2,7 +2,6 @@
 
 import csv
 import io
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from datasets import Dataset
 
 from .columns import Row, build_dataset
 from .files import field, find_alike, find_image, read_json_lines, read_text
-from .images import find_images
+from .images import folder_images
 
 
 _IMAGE, _TEXT, _OPTIONAL = ("image", "file_name"), ("text", "caption"), ("language", "source", "task")
@@ -49,17 +48,7 @@ def load_folder(folder: str | Path, task: str, language: str, stand_in: bool = F
 
 
 def _text_rows(folder: Path, task: str, language: str) -> Iterator[Row]:
-    found = find_images([folder])
-    if found.refused:
-        raise ValueError(found.refused[0])
-    if found.passed_over:
-        names = ", ".join(path.name for path in found.passed_over)
-        warnings.warn(
-            f"{folder}: {len(found.passed_over)} images of kinds that are not read are passed over, save them as JPEG "
-            f"or PNG: {names}",
-            stacklevel=3,
-        )
-    for image in found.images:
+    for image in folder_images(folder):
         path = find_alike(folder, image.with_suffix(".txt").name) or image.with_suffix(".txt")
         text = read_text(path, f"write the text for {image.name} into it, or all texts into captions.jsonl").strip()
         yield Row(image, task, language, [text], image.name, str(path))

@@ -146,3 +146,22 @@ def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Im
             if (bare := without_metadata(file)) is not None:
                 return decode(bare)
         raise
+
+
+def folder_images(folder: Path) -> list[Path]:
+    """List the image files in a folder, by name, and warn of those that are passed over.
+
+    Raises:
+        ValueError: the folder cannot be read, holds no image, or a link in it leads out of it.
+    """
+    found = find_images([folder])
+    if found.refused:
+        raise ValueError(found.refused[0])
+    if found.passed_over:
+        names = ", ".join(path.name for path in found.passed_over)
+        warnings.warn(
+            f"{folder}: {len(found.passed_over)} images of kinds that are not read are passed over, save them as JPEG "
+            f"or PNG: {names}",
+            stacklevel=3,
+        )
+    return found.images

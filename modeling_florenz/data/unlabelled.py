@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .images import find_images, open_image
+from .images import folder_images, open_image
 
 
 UNLABELLED = "unlabelled"  # what stands in the place of the task
@@ -66,5 +66,5 @@ def load_unlabelled(folder: str | Path, language: str, examples: int = 0) -> Unl
     """
     if language == "en":
         raise ValueError("unlabelled images are captioned by way of English: languages must be others, not en")
-    paths = find_images([str(folder)])
+    paths = folder_images(Path(folder))
     return UnlabelledRows(paths[:examples] if examples else paths, language)

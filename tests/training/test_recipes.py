@@ -57,7 +57,7 @@ def _photos(folder: Path, count: int = 6) -> Path:
     return folder
 
 
-def test_nine_recipes_ship_and_each_tells_how_it_is_run():
+def test_ten_recipes_ship_and_each_tells_how_it_is_run():
     assert NAMES == [
         "add_language_lora",
         "coco_karpathy_lora",
@@ -67,6 +67,7 @@ def test_nine_recipes_ship_and_each_tells_how_it_is_run():
         "multi30k_qlora",
         "paper_finetune",
         "paper_pretrain",
+        "self_taught_lora",
         "xm3600_lora",
     ]
     for name in NAMES:
