@@ -1,7 +1,7 @@
-"""Write so that a killed process leaves nothing that looks whole, and the next one goes on where it stopped.
+"""Write so that a killed process leaves nothing that looks complete, and the next one continues where it stopped.
 
-Files and folders get their name by one rename, when they are complete. What takes hours is kept entry by entry, as
-JSON lines. Settings kept beside it refuse to mix it with the results of others, and a lock keeps a second process out.
+Files and folders get their name by a single rename, when they are complete. What takes hours is stored entry by entry,
+as JSON lines. Settings stored beside it keep other results out, and a lock keeps a second process out.
 """
 
 import json
@@ -50,13 +50,13 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file in UTF-8, whole or not at all."""
+    """Write a text file in UTF-8, completely or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(text.encode("utf-8"))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write a JSON file that people can read, whole or not at all."""
+    """Write an indented JSON file, completely or not at all."""
     with whole_file(path) as partial:
         partial.write_bytes(_encode(value, indent=1))
 
@@ -65,13 +65,13 @@ def write_json(path: Path, value: Any) -> None:
 def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterator[Path]:
     """Yield an empty folder to fill; when the block ends without an error, it takes the name `folder`.
 
-    Until then it is called `FOLDER.partial`. After an error it is removed; after a kill the next run starts it anew.
+    Until then it is called `FOLDER.partial`. After an error it is removed; after a kill the next run starts over.
 
     Args:
         folder: the new folder; one of that name may be there if it is empty.
-        replace: remove an older folder of that name in the end.
-        work: name of work that goes on: the folder, `FOLDER.WORK.partial`, then comes with what an earlier run of
-            the same work left in it, and what is in it stays after an error.
+        replace: remove an older folder of that name at the end.
+        work: name of work that can be continued: the folder is `FOLDER.WORK.partial`, still holds what an earlier run
+            of the same work left there, and is kept after an error.
 
     Raises:
         ValueError: the folder exists, or another process is writing it (`InUse`).
@@ -88,10 +88,10 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
         except BaseException:
             if not work:
                 shutil.rmtree(partial, ignore_errors=True)
-            with suppress(OSError):  # there is something in it, to go on with
+            with suppress(OSError):  # it holds something to continue with
                 partial.rmdir()
             raise
-        # Moved away first: half of it must not be seen while it is removed.
+        # Moved away first: nobody must see half of it while it is removed.
         older = folder.with_name(f"{folder.name}.older.partial")
         shutil.rmtree(older, ignore_errors=True)
         if folder.exists():
@@ -99,7 +99,7 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
         partial.rename(folder)
         shutil.rmtree(older, ignore_errors=True)
         if not replace:
-            # Whoever takes the lock from here on finds the folder there: no two write it.
+            # Whoever takes the lock from here on finds the folder: no two processes write it.
             with suppress(OSError):
                 _lock_file(folder).unlink()
 
@@ -108,7 +108,7 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
 def hold(path: Path, wait: bool = False) -> Iterator[None]:
     """Keep other processes from writing a file or folder; however this one ends, the lock ends with it.
 
-    The lock is the file `.NAME.lock` beside it. It stays there: once it was removed, two processes could hold it.
+    The lock is the file `.NAME.lock` beside it. It is never removed: two processes could then hold it.
 
     Args:
         path: what is written; its folder is made if missing.
@@ -132,7 +132,7 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
 def check_settings(
     kept: Mapping[str, Any], wanted: Mapping[str, Any], holder: str, fix: str, free: Iterable[str] = ()
 ) -> None:
-    """Refuse to go on with what was made under other settings.
+    """Check that what is there was made with the same settings.
 
     Args:
         kept: settings of what is there.
@@ -165,7 +165,7 @@ def read_settings(path: Path, fix: str) -> dict[str, Any]:
 
 
 def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str) -> None:
-    """Write the settings down as JSON, or refuse others than those that are there; see `check_settings`.
+    """Write settings as JSON, or check them against those that are there; see `check_settings`.
 
     Raises:
         ValueError: the file is broken, or holds other settings.
@@ -179,13 +179,13 @@ def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str
 class JsonLines:
     """Keep entries in a file, one line of JSON for each, by key.
 
-    The last line that a killed process left unfinished is dropped, when the file is read and, before the next entry is
-    added, in the file. Only `append` changes the file, so that it can be read while another process adds to it. Of
-    several that add, each must `hold` it while it reads and adds.
+    A last line that a killed process left unfinished is ignored by readers, and removed before the next entry is
+    added. Only `append` changes the file, so it can be read while another process adds to it. Several processes that
+    add must each `hold` it while they read and add.
 
     Args:
         path: the file; it need not exist yet.
-        fields: of each entry, whose value is its key; of several fields, the tuple of their values.
+        fields: the fields of an entry that make its key; of several, the tuple of their values.
 
     Raises:
         ValueError: a line is broken or has the key of an earlier one; its number is named.
@@ -209,7 +209,7 @@ class JsonLines:
             if line.strip():
                 self._add(number, line)
         self._unfinished, self._line_break = len(last), b""
-        if last and self._read(last) is not None:  # written to its end but for the line break, or by hand
+        if last and self._read(last) is not None:  # written without the final line break, or by hand
             self._add(len(lines) + 1, last)
             self._unfinished, self._line_break = 0, b"\n"
 
@@ -254,5 +254,5 @@ def _lock_file(path: Path) -> Path:
 
 
 def _encode(value: Any, indent: int | None = None) -> bytes:
-    # What is no Unicode, such as a file name from another system, is escaped: JSON has the escapes of Python.
+    # What is not Unicode, such as a file name from another system, is escaped: JSON has the escapes of Python.
     return (json.dumps(value, indent=indent, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

@@ -46,8 +46,8 @@ def _gemma2(width: int, layers: int, heads: int, intermediate_size: int) -> dict
     }
 
 
-# The BART decoders keep 1,024 rows past Gemma's 256,000 that no tokenizer produces, and the two encoder tables differ
-# by the padding to a multiple of 128: both as in the released checkpoints.
+# The BART decoders keep 1,024 rows beyond Gemma's 256,000 that no tokenizer produces, and their encoder tables are
+# padded to a multiple of 128: both as in the released checkpoints.
 SIZES: dict[str, dict[str, dict[str, Any]]] = {
     "0.4b": {
         "vision_config": _BASE_VISION,
@@ -77,7 +77,7 @@ def config_from_size(size: str, **kwargs: Any) -> FlorenzConfig:
 
     Args:
         size: one of `"0.4b"`, `"1.0b"`, `"3.5b"`, `"11.2b"`.
-        kwargs: fields of `FlorenzConfig` to set beside the size's own.
+        kwargs: fields of `FlorenzConfig` to set in addition to those of the size.
 
     Raises:
         ValueError: there is no such size.

@@ -35,7 +35,7 @@ _count.__name__ = "whole number of at least 1"
 
 def add_commands(commands: Any) -> None:
     """Add both commands to the parser of `florenz`."""
-    evaluate = commands.add_parser("evaluate", help="measure a model on a benchmark; run it again to go on")
+    evaluate = commands.add_parser("evaluate", help="measure a model on a benchmark; run it again to continue")
     evaluate.add_argument(
         "model", metavar="MODEL", help="Florenz, another vision-language model, CAPTIONER+TRANSLATOR"
     )
@@ -44,7 +44,7 @@ def add_commands(commands: Any) -> None:
     which.add_argument("--all", action="store_true", help="all benchmarks whose data is in the folder of --data")
     evaluate.add_argument("--revision", help="branch, tag or commit of the model")
     evaluate.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter on the model")
-    evaluate.add_argument("--data", type=Path, default=Path("data"), help="folder with a folder for each data set")
+    evaluate.add_argument("--data", type=Path, default=Path("data"), help="folder with a folder for each dataset")
     evaluate.add_argument(
         "--languages",
         type=_codes,
@@ -53,7 +53,9 @@ def add_commands(commands: Any) -> None:
     )
     evaluate.add_argument("--split", type=_codes, default=[], help="splits, with commas (default: all)")
     evaluate.add_argument("--prefix", choices=["auto", "on", "off"], default="off", help="auto: not for en and de")
-    evaluate.add_argument("--via", metavar="LANGUAGE", help="en: caption in English, then translate that by the image")
+    evaluate.add_argument(
+        "--via", metavar="LANGUAGE", help="en: caption in English, then translate that beside the image"
+    )
     evaluate.add_argument("--image", choices=["on", "blank", "shuffled"], default="on", help="what the model is shown")
     evaluate.add_argument("--beams", type=_count, default=4)
     evaluate.add_argument("--max-new-tokens", type=_count, default=128)
@@ -70,7 +72,7 @@ def add_commands(commands: Any) -> None:
     evaluate.add_argument("--output", type=Path, default=Path("evaluation"), help="folder (default: evaluation)")
     evaluate.set_defaults(run=_evaluate)
 
-    compare = commands.add_parser("compare", help="tell whether two evaluated models really differ")
+    compare = commands.add_parser("compare", help="test whether two evaluated models really differ")
     compare.add_argument("first", type=Path, metavar="A", help="folder that florenz evaluate wrote")
     compare.add_argument("second", type=Path, metavar="B")
     compare.add_argument("--data", type=Path, default=Path("data"))
@@ -93,7 +95,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         image_size=arguments.image_size,
         via=arguments.via,
     )
-    # What is wrong is said before a model is loaded.
+    # Errors are reported before a model is loaded.
     asked = (arguments.languages, arguments.split)
     if arguments.all:
         selected = select_benchmarks(arguments.data, *asked, arguments.via)

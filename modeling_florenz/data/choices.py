@@ -1,13 +1,13 @@
-"""Refuse what is not among the choices."""
+"""Check a value against a list of choices."""
 
 from collections.abc import Iterable
 
 
 def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
-    """Refuse a value that is not one of the choices.
+    """Check that a value is one of the choices.
 
     Raises:
-        ValueError: with `what` it is, the choices and the value.
+        ValueError: it is not; the message says `what` it is, the choices and the value.
     """
     choices = list(choices)
     if value not in choices:

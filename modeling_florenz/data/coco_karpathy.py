@@ -13,17 +13,17 @@ from .files import field, find_image, read_json
 def load_coco_karpathy(
     folder: str | Path, split: str, exclude: Collection[int] = (), stand_in: bool = False
 ) -> Dataset:
-    """Load English captions, five or so an image: one row an image, in train one a caption.
+    """Load English captions, about five per image: one row per image, or in train one row per caption.
 
     Args:
         folder: holds `dataset_coco.json` (from `caption_datasets.zip`), `train2014` and `val2014`.
         split: train, val or test.
-        exclude: COCO ids of images to leave out. Training that is later judged on Multi30K has to leave out
+        exclude: COCO ids of images to leave out. Training that is later evaluated on Multi30K must leave out
             [`~modeling_florenz.data.multi30k.ambiguous_coco_ids`].
         stand_in: show a grey picture where an image is missing.
 
     Raises:
-        ValueError: the file is missing, an entry lacks a field, an id to leave out is no number, or an image is
+        ValueError: the file is missing, an entry lacks a field, an id to leave out is not a number, or an image is
             missing.
 
     Example:
@@ -34,7 +34,7 @@ def load_coco_karpathy(
     """
     published = DATASETS["coco_karpathy"].published(split, "en")
     excluded = frozenset(exclude)
-    # Names instead of ids would leave out nothing, and nobody would notice.
+    # Names instead of ids would leave out nothing without anyone noticing.
     if wrong := [value for value in excluded if not isinstance(value, int)]:
         raise ValueError(f"exclude holds {wrong[0]!r}: give ids of COCO images as whole numbers")
     path = Path(folder) / "dataset_coco.json"

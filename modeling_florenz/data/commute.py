@@ -13,7 +13,7 @@ from .files import find_image, image_folders, read_parallel
 def load_commute(folder: str | Path, language: str, split: str = "test", stand_in: bool = False) -> Dataset:
     """Load ambiguous English sentences with the right and, as `incorrect`, the wrong translation for the image.
 
-    Texts are left as they are, with the blanks around them, as published accuracies have it (spec section 6.3).
+    Texts are not changed, not even the spaces around them, as for the published accuracies.
 
     Args:
         folder: copy of the repository, with `en-<language>` (`en-fr_dev` for dev), and the images in `images`

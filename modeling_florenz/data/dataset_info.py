@@ -1,4 +1,4 @@
-"""Describe a dataset, and say which of its rows are wanted."""
+"""Describe a dataset, and which of its rows are wanted."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Part:
-    """Say which rows of a dataset are wanted.
+    """Describe which rows of a dataset are wanted.
 
     Args:
         split: one of the dataset's.
         language: ISO 639-1 code.
         folder: where the files are.
-        task: where a dataset has several.
+        task: for datasets with several.
         examples: at most so many, the first ones; 0 for all.
         stand_in: show a grey picture where an image is missing.
         seed: of scenes that are drawn for training.
@@ -49,10 +49,10 @@ class DatasetInfo:
     """Describe a dataset.
 
     Args:
-        name: what recipes and the command line call it.
-        tasks: that its rows can have.
+        name: in recipes and on the command line.
+        tasks: of its rows.
         splits: entries that were published, by split and language; 0 where as many are drawn as are asked for. Empty
-            if the rows themselves say what they are.
+            if each row names its own task and language.
         folder: below the folder of all data; empty if there is none.
         loader: loads a part.
         sample_writer: writes a few made-up entries in the dataset's own files, for trial runs; None where the loader

@@ -11,7 +11,7 @@ from .files import field, find_image, read_json_lines
 
 
 def load_docci(folder: str | Path, split: str, stand_in: bool = False) -> Dataset:
-    """Load long English descriptions, one an image, as the task more_detailed_caption (spec section 5.2).
+    """Load long English descriptions, one per image, as the task more_detailed_caption.
 
     Args:
         folder: holds `docci_descriptions.jsonlines` and `images` (from `docci_images.tar.gz`).

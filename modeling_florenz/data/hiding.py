@@ -1,4 +1,4 @@
-"""Choose which things of a translation's source are hidden, so that only the image tells them."""
+"""Choose which things of a translation's source are hidden, so that only the image shows them."""
 
 import random
 from collections.abc import Collection, Sequence
@@ -11,11 +11,11 @@ MODES = ("none", "independent", "partial", "whole")
 
 @dataclass(frozen=True)
 class Hiding:
-    """Say what the sources of translations hide.
+    """Describe what the sources of translations hide.
 
     Args:
         mode: `none` hides nothing; `independent` hides each thing with probability `share`; `partial` does the same,
-            but leaves at least one thing of a source named, and hides nothing where there is only one; `whole` hides
+            but leaves at least one thing of a source named, and hides nothing if there is only one; `whole` hides
             all things of a source with probability `share`, or none.
         share: probability from 0 to 1.
         languages: target languages whose sources hide something; empty for all.
@@ -54,11 +54,11 @@ class Hiding:
 
     @cached_property
     def _allowed(self) -> frozenset[str]:
-        # A set beside the tuple would have to be compared and printed too; the lookup is what needs to be fast.
+        # A field would also be compared and printed; only the lookup needs to be fast.
         return frozenset(self.things)
 
     def check_languages(self, known: Collection[str]) -> None:
-        """Refuse languages that no source is translated into.
+        """Check the languages against those that sources are translated into.
 
         Raises:
             ValueError: a language of `hiding_languages` is not among the known ones.
@@ -68,7 +68,7 @@ class Hiding:
                 raise ValueError(f"hiding_languages must be among {', '.join(known)}, not {language!r}")
 
     def choose(self, things: Sequence[str], language: str, rng: random.Random) -> list[bool]:
-        """Return, thing by thing, whether the source hides it; `rng` decides."""
+        """Return, thing by thing, whether the source hides it, as `rng` decides."""
         if self.mode == "none" or (self.languages and language not in self.languages):
             return [False] * len(things)
         may = [not self.things or thing in self._allowed for thing in things]

@@ -12,7 +12,7 @@ from .files import field, find_image, read_json
 
 
 def load_image_paragraphs(folder: str | Path, split: str, stand_in: bool = False) -> Dataset:
-    """Load English paragraphs, one an image, as the task detailed_caption (spec section 5.2).
+    """Load English paragraphs, one per image, as the task detailed_caption.
 
     A few images are in the file twice; the first paragraph is kept.
 
@@ -37,11 +37,11 @@ def load_image_paragraphs(folder: str | Path, split: str, stand_in: bool = False
     path, ids_path = Path(folder) / "paragraphs_v1.json", Path(folder) / f"{split}_split.json"
     ids = read_json(ids_path)
     if not isinstance(ids, list) or not all(isinstance(number, int) for number in ids):
-        raise ValueError(f"{ids_path} is no list of image numbers: fetch the file anew")
+        raise ValueError(f"{ids_path} is not a list of image numbers: download the file again")
     warn_if_incomplete(ids_path, len(ids), published)
     entries = read_json(path)
     if not isinstance(entries, list):
-        raise ValueError(f"{path} is no list of paragraphs: fetch the file anew")
+        raise ValueError(f"{path} is not a list of paragraphs: download the file again")
     paragraphs: dict[int, tuple[str, dict]] = {}
     for position, entry in enumerate(entries, start=1):
         where = f"{path} entry {position}"
@@ -50,13 +50,15 @@ def load_image_paragraphs(folder: str | Path, split: str, stand_in: bool = False
     def rows() -> Iterator[Row]:
         for number in ids:
             if number not in paragraphs:
-                raise ValueError(f"{ids_path} names the image {number}, which {path} lacks: fetch both anew")
+                raise ValueError(f"{ids_path} names the image {number}, which {path} lacks: download both again")
             where, entry = paragraphs[number]
             url = field(entry, "url", str, where)
-            # The address tells in which half of Visual Genome the image is; it is never opened.
+            # The address says in which half of Visual Genome the image is; it is never opened.
             match = re.search(r"(?:^|/)(VG_100K(?:_2)?/\d+\.jpg)$", url)
             if match is None:
-                raise ValueError(f"{where}: the url {url!r:.80} does not end like VG_100K/1.jpg: fetch the file anew")
+                raise ValueError(
+                    f"{where}: the url {url!r:.80} does not end like VG_100K/1.jpg: download the file again"
+                )
             text = " ".join(field(entry, "paragraph", str, where).split())
             image = find_image([Path(folder)], match[1], where)
             yield Row(image, "detailed_caption", "en", [text], f"image-paragraphs/{number}", where)

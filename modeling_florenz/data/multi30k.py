@@ -16,7 +16,7 @@ from .files import find_image, image_folders, read_lines, read_parallel
 
 
 def load_multi30k_translation(folder: str | Path, split: str, language: str, stand_in: bool = False) -> Dataset:
-    """Load task 1, sentences of English with their translations: one row a sentence.
+    """Load task 1, English sentences with their translations: one row per sentence.
 
     Args:
         folder: copy of the repository, with `data/task1/raw` and `data/task1/image_splits`; files plain or as `.gz`.
@@ -44,7 +44,7 @@ def load_multi30k_translation(folder: str | Path, split: str, language: str, sta
     def rows() -> Iterator[Row]:
         for number, (target, source, name) in enumerate(lines, start=1):
             where = f"{texts} line {number}"
-            # In AmbiguousCOCO a name goes on with the number of a caption.
+            # In AmbiguousCOCO, the number of a caption follows the name.
             name = name.strip().partition("#")[0]
             key = f"multi30k-translation/{split}/{language}/{name}"
             image = find_image(folders, name, where)
@@ -54,7 +54,7 @@ def load_multi30k_translation(folder: str | Path, split: str, language: str, sta
 
 
 def load_multi30k_captions(folder: str | Path, split: str, language: str, stand_in: bool = False) -> Dataset:
-    """Load task 2, five descriptions an image, written for each language: one row an image, in train one a caption.
+    """Load task 2, five descriptions per image in each language: one row per image, or in train one per caption.
 
     Args:
         folder: copy of the repository, with `data/task2/raw` and `data/task2/image_splits`; files plain or as `.gz`.
@@ -91,10 +91,10 @@ def load_multi30k_captions(folder: str | Path, split: str, language: str, stand_
 
 
 def ambiguous_coco_ids(folder: str | Path) -> frozenset[int]:
-    """Give the COCO ids of the images in AmbiguousCOCO (`test_2017_mscoco`), which no training may see.
+    """Return the COCO ids of the images in AmbiguousCOCO (`test_2017_mscoco`), on which nothing may be trained.
 
     Raises:
-        ValueError: the image list is missing, or a line of it names no COCO image.
+        ValueError: the image list is missing, or one of its lines names no COCO image.
 
     Example:
 
@@ -107,7 +107,7 @@ def ambiguous_coco_ids(folder: str | Path) -> frozenset[int]:
     for number, line in enumerate(read_lines(path), start=1):
         match = re.match(r"COCO_(?:train|val)2014_(\d{12})\.jpg(?:#|\s*$)", line)
         if match is None:
-            raise ValueError(f"{path} line {number} names no COCO image, but {line!r:.60}: fetch the file anew")
+            raise ValueError(f"{path} line {number} names no COCO image, but {line!r:.60}: download the file again")
         ids.add(int(match[1]))
     warn_if_incomplete(path, len(ids), DATASETS["multi30k_translation"].published("test_2017_mscoco", "de"))
     return frozenset(ids)
@@ -118,5 +118,5 @@ def _image_list(folder: str | Path, split: str) -> Path:
 
 
 def _clean(text: str) -> str:
-    """Strip a line, and make the no-break spaces of the German training text plain ones."""
+    """Strip a line, and replace the no-break spaces of the German training text."""
     return text.replace("\xa0", " ").strip()

@@ -1,4 +1,4 @@
-"""Read the rows of a dataset, whatever they come from, without opening an image before its row is asked for."""
+"""Read the rows of a dataset from any source, opening an image only when its row is read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Examples(Protocol):
-    """Be read row by row: each has an image, a task, a language, a source, a target, references and a key."""
+    """Rows to read one by one; each has an image, a task, a language, a source, a target, references and a key."""
 
     def __len__(self) -> int: ...
 
@@ -25,7 +25,7 @@ class Examples(Protocol):
 
 
 class Rows(Examples, Protocol):
-    """Be read without the images too."""
+    """Rows that can also be read without their images."""
 
     def column(self, name: str) -> list[Any]:
         """Return one column, other than the image, of all rows."""
@@ -36,7 +36,7 @@ class Rows(Examples, Protocol):
         ...
 
     def contrasts(self) -> Rows | None:
-        """Return the rows with an `incorrect` target, one that another image would make right; None if none has."""
+        """Return the rows with an `incorrect` target, one that another image would make right, or None."""
         ...
 
 
@@ -45,7 +45,7 @@ class TableRows:
 
     Args:
         table: with the columns of [`~modeling_florenz.data.columns.build_dataset`].
-        added: values that every row gets besides its own, such as what to hide of its source.
+        added: values that every row gets in addition to its own, such as what to hide of its source.
 
     Example:
 
@@ -74,7 +74,7 @@ class TableRows:
         return self if "incorrect" in self.table.column_names else None
 
     def select(self, indices: Sequence[int]) -> TableRows:
-        """Return the rows at these places alone."""
+        """Return only the rows at these positions."""
         return TableRows(self.table.select(indices), self.added)
 
 

@@ -11,7 +11,7 @@ from .files import field, find_image, image_folders, read_json_lines
 
 
 def load_xm3600(folder: str | Path, language: str, stand_in: bool = False) -> Dataset:
-    """Load the captions of one language, for tests only: one row an image with all its references, about two.
+    """Load the captions of one language, for tests only: one row per image with all its references, about two.
 
     Args:
         folder: holds `captions.jsonl` (from `captions.zip`), and `images` with `<image/key>.jpg` (from `images.tgz`).
@@ -39,7 +39,7 @@ def load_xm3600(folder: str | Path, language: str, stand_in: bool = False) -> Da
             name = field(record, "image/key", str, where)
             captions = field(field(record, language, dict, where), "caption", list, where)
             if not all(isinstance(caption, str) for caption in captions):
-                raise ValueError(f"{where} has a caption in {language} that is no text: fetch the file anew")
+                raise ValueError(f"{where} has a caption in {language} that is not a text: download the file again")
             captions = [caption.strip() for caption in captions]
             image = find_image(folders, f"{name}.jpg", where)
             yield Row(image, "caption", language, captions, f"xm3600/{language}/{name}", where)

@@ -1,4 +1,4 @@
-"""Say what is measured on which dataset and how it is averaged, as in the paper."""
+"""Define what is measured on which dataset, and how it is averaged, as in the paper."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Benchmark:
     """Describe a benchmark.
 
     Args:
-        dataset: whose rows it asks.
+        dataset: of its rows.
         kinds: what is measured on each split: `translation`, `caption`, `contrast`, `scene`, `exact`.
         segmentation: of captions into words, unless another is asked for.
-        averaged_splits: splits that the paper's mean is taken over; all if empty.
-        averaged_languages: languages likewise.
+        averaged_splits: splits in the paper's mean; all if empty.
+        averaged_languages: languages in the paper's mean; all if empty.
         on_request: splits that are measured only if they are named.
         mean_by_language: average the splits of each language, instead of the languages of each split.
     """
@@ -75,7 +75,7 @@ class Benchmark:
             if via and not self.captions(split):
                 raise ValueError(f"{split} of {self.name} holds no captions: leave via out, or take another split")
         if via and via in languages:
-            raise ValueError(f"captions in {via} need no way by {via}: leave via out, or take other languages")
+            raise ValueError(f"captions in {via} do not go by way of {via}: leave via out, or take other languages")
         parts = [
             (split, language)
             for split in dict.fromkeys(splits or [split for split in self.splits if split not in self.on_request])
@@ -84,7 +84,7 @@ class Benchmark:
             if not via or (self.captions(split) and language != via)
         ]
         if not parts and via:
-            raise ValueError(f"{self.name} has no captions in other languages than {via}: leave via out")
+            raise ValueError(f"{self.name} has no captions in languages other than {via}: leave via out")
         if not parts:
             raise ValueError(
                 f"{', '.join(splits)} of {self.name} is not in {', '.join(languages)}: give other splits or languages"
@@ -102,10 +102,10 @@ class Benchmark:
     def check(
         self, data: Path, languages: Sequence[str] = (), splits: Sequence[str] = (), via: str | None = None
     ) -> None:
-        """Refuse what cannot be asked, as `parts` does, or a dataset that is not in the folder of all data.
+        """Check that the parts exist, and that the dataset is in the folder of all data.
 
         Raises:
-            ValueError: in one sentence.
+            ValueError: one of them does not exist.
         """
         self.parts(languages, splits, via)
         if not self.is_in(data):
@@ -132,8 +132,8 @@ class Benchmark:
 
         Returns:
             for each measure its mean: of Multi30K over the splits without 2018, by language; of CoMMuTE over the
-            languages; of XM3600 over French, Spanish, Russian and Chinese (spec section 6.4). A mean that lacks a
-            part is left out.
+            languages; of XM3600 over French, Spanish, Russian and Chinese. A mean that lacks a part is left
+            out.
         """
         splits = self.averaged_splits or self.splits
         languages = self.averaged_languages or self.dataset.languages
@@ -160,7 +160,7 @@ class Benchmark:
         self, kind: str, rows: Sequence[dict[str, Any]], predictions: Mapping[Any, Any], scoring: Scoring
     ) -> Scores:
         """Score the predictions of one kind for the rows of one part; see [`~modeling_florenz.evaluation.scoring`]."""
-        # Scoring needs libraries that a list of benchmarks does not.
+        # Scoring needs libraries that the list of benchmarks does not.
         from .scoring import score
 
         return score(kind, rows, predictions, scoring)
@@ -223,7 +223,7 @@ def select_benchmarks(
 
     Args:
         data: folder with a folder for each dataset.
-        languages, splits, via: as of [`Benchmark.parts`].
+        languages, splits, via: as for [`Benchmark.parts`].
 
     Raises:
         ValueError: a language or split is in no benchmark, or nothing is left.

@@ -1,4 +1,4 @@
-"""Tell whether two evaluated models really differ, by drawing the rows of their predictions anew."""
+"""Decide whether two evaluated models really differ, by resampling the rows of their predictions."""
 
 import json
 from collections.abc import Iterator
@@ -15,9 +15,9 @@ from .scoring import Scores, Scoring
 
 @dataclass(frozen=True)
 class Difference:
-    """Hold how far the second model is from the first on one measure of one part, in points of a hundred.
+    """Hold the difference, second model minus first, on one measure of one part, in points from 0 to 100.
 
-    `low` and `high` bound the 95 % interval; below a `p` of 0.05 the difference is real.
+    `low` and `high` bound the 95 % interval; with `p` below 0.05, the difference is called real.
     """
 
     part: str
@@ -71,14 +71,14 @@ def compare(first: Path, second: Path, data: Path) -> Iterator[Comparison]:
 def _read(path: Path) -> dict[str, Any]:
     report = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(report, dict) or not {"benchmark", "protocol", "rows"} <= set(report):
-        raise ValueError(f"{path} is not a result of florenz evaluate: take it out of the folder")
+        raise ValueError(f"{path} is not a result of florenz evaluate: remove it from the folder")
     return report
 
 
 def _differences(
     benchmark: Benchmark, folders: tuple[Path, Path], reports: list[dict[str, Any]], data: Path
 ) -> Iterator[Difference]:
-    # A text is told among the languages of both, so that the same text gets the same score.
+    # A text is identified among the languages of both, so that the same text gets the same score.
     candidates = tuple(
         dict.fromkeys(code for report in reports for code in report["protocol"].get("language_candidates") or ())
     )

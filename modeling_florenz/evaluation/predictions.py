@@ -1,4 +1,4 @@
-"""Keep what a model wrote, row by row as it comes, so that nothing is generated twice."""
+"""Store what a model writes, row by row, so that nothing is generated twice."""
 
 import random
 from collections.abc import Hashable, Sequence
@@ -27,7 +27,7 @@ def keep_protocol(folder: Path, model: str, revision: str | None, protocol: Sear
 
 
 def shown_images(count: int, mode: str, seed: int = 0) -> list[int]:
-    """Say which row's image each row is shown; shuffled, no row sees its own."""
+    """Return, for each row, the row whose image it is shown; if shuffled, no row sees its own."""
     order = list(range(count))
     if mode != "shuffled":
         return order
@@ -35,7 +35,7 @@ def shown_images(count: int, mode: str, seed: int = 0) -> list[int]:
         raise ValueError("one image alone cannot be shuffled: take --limit 2 or more")
     random.Random(seed).shuffle(order)
     shown = [0] * count
-    for place, row in enumerate(order):  # one ring through all rows
+    for place, row in enumerate(order):  # a single cycle through all rows
         shown[row] = order[(place + 1) % count]
     return shown
 
@@ -54,7 +54,7 @@ def predict(
         kind: `contrast` for perplexities of right and wrong targets, `loss` for cross-entropies, else texts.
 
     Raises:
-        ValueError: an image cannot be read, the model cannot do what is asked, or another process is asking.
+        ValueError: an image cannot be read, the model cannot do what is asked, or another process is writing the file.
     """
     shown = shown_images(len(rows), protocol.image)
     keys = rows.column("key")
@@ -98,5 +98,5 @@ def _row(rows: Rows, index: int, shown: int, protocol: SearchProtocol) -> dict[s
         elif protocol.image == "blank":
             row["image"] = Image.new("RGB", row["image"].size, (128, 128, 128))
     except Exception as error:
-        raise ValueError(f"row {index}: its image could not be read ({error}): mend it, then run again") from None
+        raise ValueError(f"row {index}: its image could not be read ({error}): fix it, then run again") from None
     return row

@@ -26,10 +26,10 @@ from .scoring import Scores, Scoring
 
 @dataclass(frozen=True)
 class EvaluationOptions:
-    """Say how a model is evaluated, and where data and results are.
+    """Describe how a model is evaluated, and where data and results are.
 
     Args:
-        model: what the results call the model.
+        model: its name in the results.
         data: folder with a folder for each dataset.
         output: predictions go into `OUTPUT/BENCHMARK`, results into `OUTPUT/BENCHMARK.json`.
         protocol: how texts are searched for.
@@ -39,12 +39,12 @@ class EvaluationOptions:
         stand_in: show grey pictures where images are missing.
         batch_size: rows at a time.
         segmentation: of captions into words, instead of the benchmark's.
-        losses: also the mean cross-entropy of the targets, unweighted over the rows.
-        meteor: also METEOR of captions, by Java.
-        comet: also COMET of translations, by unbabel-comet.
-        clip: scores captions against the images as well.
+        losses: also measure the mean cross-entropy of the targets, unweighted over the rows.
+        meteor: also measure METEOR of captions, with Java.
+        comet: also measure COMET of translations, with unbabel-comet.
+        clip: also scores captions against their images.
         revision: of the model.
-        command: that runs it, to stand beside the results.
+        command: that runs the evaluation, to be kept with the results.
     """
 
     model: str
@@ -137,7 +137,7 @@ def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) 
 
 
 def markdown(results: dict[str, Any]) -> str:
-    """Lay the results of a run out as a Markdown table: a row a part, then the means."""
+    """Format the results of a run as a Markdown table: one row per part, then the means."""
     measures = list(dict.fromkeys(name for values in results["scores"].values() for name in values))
     rows = [f"| {results['benchmark']} | {' | '.join(measures)} |", "|---" * (len(measures) + 1) + "|"]
     for part, values in results["scores"].items():

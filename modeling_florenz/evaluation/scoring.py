@@ -24,7 +24,8 @@ Sampled = Callable[[np.ndarray], float]
 class Scores:
     """Hold the scores of one part: values from 0 to 100, their 95 % intervals, signatures, and items to draw from.
 
-    `sampled` returns a measure for drawn indices: what intervals and comparisons are made of.
+    `sampled` has, for each measure, a function that returns its value for drawn indices, from which intervals and
+    comparisons are computed.
     """
 
     values: dict[str, float]
@@ -35,14 +36,14 @@ class Scores:
 
 @dataclass(frozen=True)
 class Scoring:
-    """Say how predictions of one language are scored.
+    """Describe how predictions in one language are scored.
 
     Args:
-        language: that was asked for, as ISO 639-1 code.
+        language: the one asked for, as ISO 639-1 code.
         segmentation: of captions into words.
-        candidates: languages among which that of a text is told.
-        prefix: whether the caption prefix was given and cut off the texts.
-        meteor: also METEOR of captions, by Java.
+        candidates: languages among which that of a text is identified.
+        prefix: whether the caption prefix was given and is not part of the texts.
+        meteor: also measure METEOR of captions, with Java.
     """
 
     language: str
@@ -57,8 +58,8 @@ def score(kind: str, rows: Sequence[dict[str, Any]], predictions: Mapping[Any, A
 
     Args:
         kind: `translation`, `caption`, `contrast`, `scene`, `exact` or `loss`.
-        rows: what was asked, their images unread.
-        predictions: by the rows' keys.
+        rows: without their images.
+        predictions: by the keys of the rows.
     """
     found = [predictions[row["key"]] for row in rows]
     if kind == "contrast":
@@ -76,9 +77,9 @@ def score(kind: str, rows: Sequence[dict[str, Any]], predictions: Mapping[Any, A
 
 
 def score_captions(texts: Sequence[str], references: Sequence[Sequence[str]], scoring: Scoring) -> Scores:
-    """Score captions: CIDEr, BLEU-4, ROUGE-L, share in the asked language, and METEOR if asked for.
+    """Score captions: CIDEr, BLEU-4, ROUGE-L, share in the language asked for, and METEOR if wanted.
 
-    The share is left out for a language that cannot be told.
+    The share is left out for languages that cannot be identified.
     """
     language, method = scoring.language, scoring.segmentation
     candidates = [segment(text, language, method) for text in texts]
@@ -124,12 +125,12 @@ def score_exact(texts: Sequence[str], references: Sequence[str]) -> Scores:
 
 
 def score_contrasts(correct: Sequence[float], incorrect: Sequence[float]) -> Scores:
-    """Score contrastive pairs by accuracy: strictly lower perplexity, ties wrong."""
+    """Score contrastive pairs by accuracy: strictly lower perplexity, ties are wrong."""
     return _means({"accuracy": np.asarray([100.0 * (a < b) for a, b in zip(correct, incorrect, strict=True)])})
 
 
 def score_losses(losses: Sequence[float]) -> Scores:
-    """Average cross-entropies, in nats a token."""
+    """Average cross-entropies, in nats per token."""
     return _means({"loss": np.asarray(losses, dtype=float)})
 
 
@@ -167,7 +168,7 @@ def _sacrebleu_statistics(texts: Sequence[str], references: Sequence[str], langu
     from sacrebleu.metrics import BLEU
 
     metric = BLEU(tokenize="zh" if language == "zh" else "13a", effective_order=False)
-    # One row a sentence: lengths, matches, guesses, as corpus BLEU sums them up.
+    # One row per sentence: lengths, matches, guesses, as corpus BLEU sums them.
     rows = []
     for text, reference in zip(texts, references, strict=True):
         found = metric.corpus_score([text], [[reference]])

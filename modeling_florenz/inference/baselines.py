@@ -1,4 +1,4 @@
-"""Put the models that are compared behind one interface: texts for rows and, where it can be told, perplexities."""
+"""Give models to compare one interface: texts for rows and, where possible, perplexities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -111,7 +111,7 @@ class ChatModel:
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         texts = []
-        for row in rows:  # one at a time: padding on the left is not every template's
+        for row in rows:  # one at a time: not every template pads on the left
             content = [{"type": "image", "image": row["image"]}, {"type": "text", "text": chat_prompt(row)}]
             inputs = self.processor.apply_chat_template(
                 [{"role": "user", "content": content}],
@@ -128,7 +128,7 @@ class ChatModel:
 
 
 class NllbModel:
-    """Evaluate a translator that sees no image; the English text is the source, or a caption given in its place."""
+    """Evaluate a translator that sees no image; the source is the English text, or a caption in its place."""
 
     languages = tuple(LANGUAGES)
 
@@ -149,12 +149,12 @@ class NllbModel:
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         if any(not row["source"] for row in rows):
-            raise ValueError("a translator alone cannot caption: give a captioner before it, CAPTIONER+TRANSLATOR")
+            raise ValueError("a translator alone cannot caption: put a captioner before it, CAPTIONER+TRANSLATOR")
         return self.translate([row["source"] for row in rows], rows[0]["language"], protocol)
 
 
 class CascadeModel:
-    """Evaluate an English captioner with a translator behind it."""
+    """Evaluate an English captioner followed by a translator."""
 
     def __init__(self, captioner: EvaluatedModel, translator: NllbModel) -> None:
         self.captioner, self.translator = captioner, translator
@@ -172,7 +172,7 @@ class CascadeModel:
 
 
 class PlainCaptioner:
-    """Evaluate an image-text-to-text model without chat template, such as BLIP-2, given the image alone."""
+    """Evaluate an image-text-to-text model without chat template, such as BLIP-2, given only the image."""
 
     languages = ("en",)
 
@@ -192,7 +192,7 @@ class PlainCaptioner:
 
 
 def chat_prompt(row: dict[str, Any]) -> str:
-    """Word a row for a chat model: the same request for every one of them."""
+    """Write a row as a request to a chat model, the same for all of them."""
     language = ENGLISH_NAMES[row["language"]]
     if row["task"] == "translate":
         return f"Translate this text into {language}. Answer with the translation only.\n{row['source']}"
@@ -205,7 +205,7 @@ def _check_english_captions(model: str, rows: Sequence[dict[str, Any]]) -> None:
 
 
 def load_model(name: str, revision: str | None = None, adapter: str | None = None) -> EvaluatedModel:
-    """Load a model by what its configuration says it is; `CAPTIONER+TRANSLATOR` is a cascade.
+    """Load a model of the kind that its configuration names; `CAPTIONER+TRANSLATOR` is a cascade.
 
     Raises:
         ValueError: there is no such model.

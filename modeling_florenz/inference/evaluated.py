@@ -1,4 +1,4 @@
-"""Say what a benchmark asks of a model, and how texts are searched for."""
+"""Define what a benchmark asks of a model, and how texts are searched for."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ _WITH_CAPTIONS = ("en", "de")  # languages of the captions in the paper's pre-tr
 
 @dataclass(frozen=True)
 class SearchProtocol:
-    """Fix how texts are searched for; the defaults are the paper's (spec section 6.1)."""
+    """Fix how texts are searched for; the defaults are the paper's."""
 
     num_beams: int = 4
     max_new_tokens: int = 128
@@ -24,7 +24,9 @@ class SearchProtocol:
         if self.via not in (None, "en"):
             raise ValueError(f"via must be en, not {self.via!r}: only English is translated")
         if self.via and self.prefix != "off":
-            raise ValueError(f"prefix is {self.prefix} beside via {self.via}: a translation has no prefix, set it off")
+            raise ValueError(
+                f"prefix is {self.prefix} beside via {self.via}: a translation has no prefix, so set it to off"
+            )
 
     def search(self) -> dict[str, Any]:
         """Return the arguments of `generate`."""
@@ -70,7 +72,7 @@ class EvaluatedModel(Protocol):
 
 @runtime_checkable
 class ContrastingModel(Protocol):
-    """Tell how likely given translations are."""
+    """Score how likely given translations are."""
 
     def perplexities(self, rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> list[float]:
         """Return the perplexity of each target as the translation of its row's source beside its image."""
@@ -79,10 +81,10 @@ class ContrastingModel(Protocol):
 
 @runtime_checkable
 class LossModel(Protocol):
-    """Tell how likely the targets of rows are."""
+    """Score how likely the targets of rows are."""
 
     def losses(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[float]:
-        """Return each row's mean cross-entropy over its target's tokens, in nats (spec section 6.5)."""
+        """Return each row's mean cross-entropy over its target's tokens, in nats."""
         ...
 
 
@@ -106,7 +108,7 @@ class PivotModel:
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         english = self.model.generate([{**row, "language": "en"} for row in rows], protocol)
-        # An empty caption is no source: the model is asked to look for itself.
+        # An empty caption is not a source: "something" leaves everything to the image.
         sources = [text or "something" for text in english]
         asked = [{**row, "task": "translate", "source": source} for row, source in zip(rows, sources, strict=True)]
         return self.model.generate(asked, protocol)

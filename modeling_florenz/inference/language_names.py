@@ -3,7 +3,7 @@
 from ..processing_florenz import LANGUAGES
 
 
-# ISO 639-1 code to NLLB's code (FLORES-200), for every language that a dataset of the table has.
+# ISO 639-1 code to NLLB's code (FLORES-200), for every language in the table of datasets.
 NLLB_CODES = {
     "ar": "arb_Arab",
     "bn": "ben_Beng",
@@ -40,7 +40,7 @@ NLLB_CODES = {
     "vi": "vie_Latn",
     "zh": "zho_Hans",
 }
-# As Florenz calls its own languages, and in the same manner.
+# In the style of Florenz's names for its own languages.
 ENGLISH_NAMES = {
     "ar": "Arabic",
     "bn": "Bengali",

@@ -1,4 +1,4 @@
-"""Score given targets: how likely a model finds a text, for CoMMuTE-like contrasts and for ranking candidates."""
+"""Score given targets: how likely a model finds a text, for contrasts as in CoMMuTE and for ranking candidates."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,11 +12,11 @@ def mean_log_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.
     """Average the log-probability of each row's real tokens, bos and eos counted, in float32.
 
     Args:
-        logits (`(batch, length, vocabulary)`): the model's, soft-capped, on these labels.
+        logits (`(batch, length, vocabulary)`): of the model, soft-capped, for these labels.
         labels (`(batch, length)`): target ids, -100 for padding.
 
     Returns:
-        `(batch,)`, in nats a token.
+        `(batch,)`, in nats per token.
     """
     losses = nn.functional.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
     real = labels.ne(-100)
@@ -33,7 +33,7 @@ def perplexities(
     language: str | Sequence[str],
     batch_size: int = 32,
 ) -> list[float]:
-    """Return the perplexity of each target as the translation of its source beside its image, as CoMMuTE asks.
+    """Return the perplexity of each target as the translation of its source beside its image, as in CoMMuTE.
 
     Args:
         language: ISO 639-1 code of all targets, or one for each.

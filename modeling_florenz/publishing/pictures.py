@@ -1,4 +1,4 @@
-"""Draw the pictures of the cards: which task was trained in which language, and how the parts join.
+"""Draw the pictures of the cards: which tasks were trained in which languages, and how the parts are joined.
 
 python -m modeling_florenz.publishing.pictures hub_cards/images
 """

@@ -35,8 +35,8 @@ _COLUMNS = {
     "XM Unseen PC": ("captioning", f"{_XM}, mean of fr, es, ru, zh, with prefix", "CIDEr"),
 }
 _NOTE = (
-    "Reported by the paper (arXiv 2503.09443 v1, Table 4) and not run again here: 4 beams, at most 128 new tokens; "
-    "BLEU is sacreBLEU (13a, zh for Chinese), XM3600 is cut into words by stanza. Chance on CoMMuTE is 50."
+    "Reported by the paper (arXiv 2503.09443 v1, Table 4) and not measured again here: 4 beams, 128 new tokens at "
+    "most; BLEU is sacreBLEU (13a, zh for Chinese), XM3600 is segmented by stanza. Chance on CoMMuTE is 50."
 )
 
 
@@ -50,7 +50,7 @@ class Score(NamedTuple):
 
 
 def count_parameters(size: str) -> tuple[int, int]:
-    """Count all parameters of a size and those the paper trains, tied ones once."""
+    """Count all parameters of a size and those that the paper trains; tied ones count once."""
     with torch.device("meta"):
         model = FlorenzForConditionalGeneration(config_from_size(size))
     total = sum(parameter.numel() for parameter in model.parameters())
@@ -108,7 +108,7 @@ def render_model_card(folder: Path, size: str, fine_tuned: bool) -> str:
 
 
 def paper_scores(folder: Path, model: str, fine_tuned: bool) -> list[Score]:
-    """Collect what the paper's overview (v1 Table 4) says of a model."""
+    """Collect what the paper's overview (v1 Table 4) says about a model."""
     tables = read_results(folder, "paper_v1")["tables"]
     found = tables["table_4_fine_tuned" if fine_tuned else "table_4_zero_shot"]
     values = zip(found["columns"], found["rows"][model], strict=True)
@@ -120,7 +120,7 @@ def _eval_result(score: Score) -> EvalResult:
         task_type="translation" if score.task == "translation" else "image-text-to-text",
         task_name=score.task,
         dataset_type=score.dataset.split()[0].strip(",").lower(),
-        # Without a configuration the Hub's client would put results of one data set under the first one's name.
+        # Without a configuration, the Hub's client would file all results of a dataset under the first one's name.
         dataset_config=score.dataset.partition(" ")[2],
         dataset_name=score.dataset,
         metric_type=score.metric.split()[0].lower(),
@@ -154,6 +154,6 @@ def _summary(size: str, kind: str, base_model: list[str]) -> str:
     bases = " and ".join(f"[{base}](https://huggingface.co/{base})" for base in base_model)
     return (
         f"Florenz {size}, {kind}: captions for images in English, German, French, Spanish, Russian and Chinese, and "
-        f"translation from English that looks at the image. It is built from {bases}, and is numerically the paper's "
+        f"translation from English that uses the image. It is built from {bases}, and is numerically the paper's "
         f"model ([arXiv 2503.09443]({PAPER})) in transformers' own classes, with a key-value cache."
     )

@@ -1,9 +1,9 @@
-"""Teach a vision tower to name what every patch of an emoji scene shows.
+"""Train a vision tower to classify what each patch of an emoji scene shows.
 
     python -m modeling_florenz.tiny.tower --output-dir runs/tower
 
-The published models start from a trained tower and keep it frozen; this makes the one that `florenz-tiny` starts from.
-The labels are numbers of nouns, so that the tower knows no language. The same command continues an interrupted run.
+The published models start from a trained tower and keep it frozen; this trains the one for `florenz-tiny`. The labels
+are numbers of nouns, so the tower knows no language. The same command continues an interrupted run.
 """
 
 import argparse
@@ -44,7 +44,7 @@ VISION = {
 
 
 class PatchNames(Dataset):
-    """Give training scene `i` with the noun that each token's centre shows, or one more for the background."""
+    """Return training scene `i` with the noun at the centre of each token, or one more class for the background."""
 
     def __init__(self, world: EmojiWorld, length: int, grid: int) -> None:
         self.world, self.length, self.grid = world, length, grid
@@ -71,7 +71,7 @@ class PatchNamer(nn.Module):
         super().__init__()
         self.tower = Florence2VisionBackbone(config)
         self.head = nn.Linear(config.embed_dim[-1], nouns + 1)
-        # Most of a scene is background, and easy.
+        # Most of a scene is background, which is easy.
         self.register_buffer("weight", torch.tensor([1.0] * nouns + [0.05]), persistent=False)
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class PatchNamer(nn.Module):
 
 
 def train(output_dir: str, max_steps: int, threads: int) -> Path:
-    """Train, or go on training, and write the tower's weights; give their path."""
+    """Train, or continue an interrupted run, and write the tower's weights; return their path."""
     torch.set_num_threads(threads)
     set_seed(SEED)
     world = EmojiWorld(image_size=IMAGE_SIZE)

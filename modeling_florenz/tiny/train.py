@@ -1,4 +1,4 @@
-"""Train `florenz-tiny`, the bundled checkpoint, from nothing on emoji scenes.
+"""Train `florenz-tiny`, the bundled checkpoint, from scratch on emoji scenes.
 
     python -m modeling_florenz.tiny.tower --output-dir runs/tower
     python -m modeling_florenz.tiny.train --tower runs/tower/tower.safetensors --output-dir runs/grounded \\
@@ -7,8 +7,8 @@
         --start runs/grounded/florenz-tiny --hiding independent --grounding 0.4 --hidden-sources 0.2 \\
         --max-steps 500 --learning-rate 3e-4 --warmup-steps 30 --seed 9
 
-The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model all come from the
-world itself. As in the paper the vision tower is trained beforehand and frozen. The result is a float16 model folder
+The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model are all built for
+the world. As in the paper, the vision tower is trained beforehand and frozen. The result is a float16 model folder
 under OUTPUT_DIR/florenz-tiny.
 """
 
@@ -35,11 +35,11 @@ from .tower import IMAGE_SIZE, VISION
 
 @dataclass
 class TinyArguments:
-    """Say how `florenz-tiny` is trained; the defaults made the first stage of the bundled checkpoint."""
+    """Describe how `florenz-tiny` is trained; with the defaults, as in the plain recipe's first stage."""
 
     output_dir: str
     tower: str  # safetensors file of a trained vision tower
-    start: str = ""  # florenz-tiny folder to go on from, for the second stage
+    start: str = ""  # florenz-tiny folder to start from, for the second stage
     hiding: str = "none"  # none is the paper's plain translation; independent, partial or whole
     grounding: float = 0.0  # probability of hiding a source word, or all of them
     hidden_sources: float = 0.0  # probability that a source is hidden whole
@@ -55,7 +55,7 @@ class TinyArguments:
 def build_tokenizer(texts: list[str], special_tokens: list[str], vocab_size: int) -> Tokenizer:
     """Train a byte-level BPE tokenizer, which can write any text, on the world's sentences."""
     tokenizer = Tokenizer(models.BPE())
-    # Chinese puts no spaces between words: its "and" must not melt into the names around it.
+    # Chinese has no spaces between words: its "and" must not merge with the names around it.
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Split(Regex("和"), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False)]
     )
@@ -70,7 +70,7 @@ def build_tokenizer(texts: list[str], special_tokens: list[str], vocab_size: int
 
 def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcessor:
     """Build image processor and both tokenizers from the world: prompts in English, targets in six languages."""
-    # Half the nouns hidden, so that the broader words are common too: one pair of tokenizers serves every recipe.
+    # Half of the nouns are hidden, so that broader words are common too: one pair of tokenizers fits every recipe.
     coverage = Coverage(hiding=Hiding("independent", 0.5))
     examples = [world.training_example(index, coverage, seed=1) for index in range(sentences)]
     targets = [row["target"] for row in examples]
@@ -92,7 +92,7 @@ def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcesso
 
 
 def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
-    """Give the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, each as small as the world allows."""
+    """Return the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, as small as the world allows."""
     return FlorenzConfig(
         vision_config=VISION,
         encoder_config={
@@ -102,11 +102,11 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
             "encoder_attention_heads": 5,
             "encoder_ffn_dim": 480,
             "max_position_embeddings": 256,
-            # Without dropout the captions of untaught languages swing from checkpoint to checkpoint.
+            # Without dropout, captions in languages without captions in training vary from checkpoint to checkpoint.
             "dropout": 0.1,
             "attention_dropout": 0.1,
             "init_std": 0.05,
-            # The decoder half of a BART config is not built; these keep the file from telling of one.
+            # The decoder half of a BART config is not built; without this, the file would describe one.
             "decoder_layers": 0,
         },
         text_config={
@@ -128,7 +128,7 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
 
 
 def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
-    """Build the untrained model with open gates: there is no trained decoder here that they would have to spare."""
+    """Build the untrained model with open gates: there is no trained decoder that closed gates would protect."""
     model = FlorenzForConditionalGeneration(build_config(processor))
     for layer in model.model.decoder.layers:
         torch.nn.init.constant_(layer.cross_attn_gate.weight, 1.0)
@@ -139,7 +139,7 @@ def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
 
 
 class SceneDataset(Dataset):
-    """Give training example `i` of the world: the same one in every run and every worker."""
+    """Return training example `i` of the world, the same one in every run and every worker."""
 
     def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
         self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
@@ -170,7 +170,7 @@ class Collator:
 
 
 def train(arguments: TinyArguments) -> Path:
-    """Train, or go on training, and write the finished model folder; give its path."""
+    """Train, or continue an interrupted run, and write the finished model folder; return its path."""
     torch.set_num_threads(arguments.threads)
     set_seed(arguments.seed)
     world = EmojiWorld(image_size=IMAGE_SIZE)

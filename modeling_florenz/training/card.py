@@ -11,8 +11,8 @@ from .recipe import FlorenzTrainingArguments, RecipeArguments
 
 
 _LIMITS = (
-    "Captions can name what is not there. Languages and tasks outside the training data were not measured. What the "
-    "card of the base model says about bias holds here too."
+    "Captions can name things that are not there. Languages and tasks outside the training data were not measured. "
+    "What the card of the base model says about bias also applies here."
 )
 
 
@@ -31,13 +31,13 @@ def render_run_card(
         results: what `results.json` holds.
         is_adapter: whether the base is needed beside it.
         base_license: the Hub's identifier of the base model's licence.
-        facts: what people say of it, instead of what the recipe tells: `summary`, `results`, `limits`, `sample`.
-        eval_results: of the metadata, instead of the run's own metrics.
+        facts: texts to use instead of those made from the recipe: `summary`, `results`, `limits`, `sample`.
+        eval_results: for the metadata, instead of the run's own metrics.
 
     Raises:
-        ValueError: the template asks for what is not given.
+        ValueError: the template asks for a value that is not given.
     """
-    # Of a folder here only the name is of use to readers elsewhere.
+    # Of a local folder, only the name is of use to other readers.
     base = recipe.base_id or (Path(recipe.model).name if Path(recipe.model).is_dir() else recipe.model)
     on_hub = base.count("/") == 1 and not base.startswith((".", "/", "~"))
     base_model = base if on_hub else f"{OWNER}/{base}" if base == "florenz-tiny" else None

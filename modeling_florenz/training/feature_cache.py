@@ -1,4 +1,4 @@
-"""Keep what a frozen vision tower makes of each image on disk, so that a repeated image costs no tower."""
+"""Store the output of a frozen vision tower for each image on disk, so that a repeated image is not computed again."""
 
 import hashlib
 from collections.abc import Sequence
@@ -41,7 +41,7 @@ class FeatureCache:
         return hashlib.sha256(self.salt + shape + image.tobytes()).hexdigest()
 
     def read(self, keys: Sequence[str]) -> torch.Tensor | None:
-        """Return the image tokens `(images, tokens, width)` of all keys, or nothing if one is missing or broken."""
+        """Return the image tokens `(images, tokens, width)` of all keys, or None if one is missing or broken."""
         found = []
         for key in keys:
             try:
@@ -51,7 +51,7 @@ class FeatureCache:
         return torch.stack(found)
 
     def write(self, keys: Sequence[str], features: torch.Tensor) -> None:
-        """Keep the image tokens `(images, tokens, width)`; a file is there whole or not at all."""
+        """Store the image tokens `(images, tokens, width)`; a file is complete or absent."""
         for key, tokens in zip(keys, features.detach().cpu(), strict=True):
             with whole_file(self._path(key)) as partial:
                 save_file({"features": tokens.contiguous()}, partial)

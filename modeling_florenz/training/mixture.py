@@ -1,4 +1,4 @@
-"""Mix examples of several tasks and languages at given shares: an order that is fixed before the first step."""
+"""Mix examples of several tasks and languages at given shares, in an order that is fixed before the first step."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from torch.utils.data import Dataset
 from ..data.rows import Examples
 
 
-# Weights of the paper's schemes (spec section 4.2). Captions first, then translations from English.
+# Weights of the paper's schemes. Captions first, then translations from English.
 _PRE_TRAINING = ("caption/en", "caption/de", *(f"translate/{language}" for language in ("de", "fr", "es", "ru", "zh")))
 PAPER_SHARES: dict[str, dict[str, float]] = {
     "task-lang-balancing": dict.fromkeys(_PRE_TRAINING, 1.0),
@@ -22,7 +22,7 @@ PAPER_SHARES: dict[str, dict[str, float]] = {
 
 
 def target_shares(shares: str | Mapping[str, float], sizes: Mapping[str, int]) -> dict[str, float]:
-    """Give each group its share of the draws; the sum is 1.
+    """Return the share of the draws for each group; the sum is 1.
 
     Args:
         shares: a scheme of `PAPER_SHARES`, `rows` for shares that follow the number of examples, or weights by group.
@@ -49,16 +49,16 @@ def target_shares(shares: str | Mapping[str, float], sizes: Mapping[str, int]) -
 
 
 class Mixture(Dataset):
-    """Draw examples from groups at fixed shares, each group without repetition until all of it was seen.
+    """Draw examples from groups at fixed shares, each group without repetition until all of it has been seen.
 
-    Draw `i` is the same example in every run, worker and process, so that training resumes at the very next batch:
+    Draw `i` is the same example in every run, worker and process, so training resumes at the very next batch:
     read it in order, with a sequential sampler.
 
     Args:
         groups: sequences of rows, by `task/language`.
         shares: see `target_shares`.
         length: number of draws.
-        seed: of the draws. Each row also has a `draw_seed`, for what is drawn about it later.
+        seed: of the draws. Each row also has a `draw_seed`, for random choices about it later.
 
     Example:
 
@@ -93,11 +93,11 @@ class Mixture(Dataset):
         return len(self.group_of)
 
     def __getitem__(self, draw: int) -> dict[str, Any]:
-        """Give the row of a draw, or `{"skipped": reason}` if its image cannot be read."""
+        """Return the row of a draw, or `{"skipped": reason}` if its image cannot be read."""
         group, index = self.groups[self.group_of[draw]], int(self.row_of[draw])
         try:
             row = dict(group[index])
-        except Exception as error:  # decoders of images raise many kinds for a broken file
+        except Exception as error:  # image decoders raise many kinds of errors for a broken file
             where = f"example {index} of {self.names[self.group_of[draw]]}"
             return {"skipped": f"{where}: {' '.join(str(error).split()) or type(error).__name__}"}
         return {**row, "draw_seed": f"{self.seed}/{draw}"}

@@ -1,4 +1,4 @@
-"""Keep what a frozen vision tower sees in the training scenes of a seed, so that many runs pay for it once."""
+"""Store the output of a frozen vision tower for the training scenes of a seed, so that many runs can share it."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from ..resumable import check_settings, hold, read_settings, write_json
 
 
 BATCH = 64
-# A piece is written before it is counted: a killed run computes at most one again.
+# A piece is written before it is counted: after a kill, at most one is computed again.
 PIECE = 16 * BATCH
 
 

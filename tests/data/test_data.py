@@ -520,7 +520,7 @@ BROKEN = [
         "xm3600",
         "xm3600/captions.jsonl",
         lambda path: write(path, '{"image/key": "a", "es": {"caption": [5]}}'),
-        "line 1 has a caption in es that is no text",
+        "line 1 has a caption in es that is not a text",
     ),
     ("xm3600", "xm3600/captions.jsonl", lambda path: write(path), "captions.jsonl holds no row of what was asked for"),
     ("coco", "coco/dataset_coco.json", lambda path: write(path, "[" * 100_000), "dataset_coco.json is no JSON"),
@@ -544,7 +544,7 @@ BROKEN = [
         "docci_descriptions.jsonlines line 1 needs 'description' as a text",
     ),
     ("paragraphs", "paragraphs/train_split.json", lambda path: write(path, "[4]"), "names the image 4, which"),
-    ("paragraphs", "paragraphs/train_split.json", lambda path: write(path, "{}"), "is no list of image numbers"),
+    ("paragraphs", "paragraphs/train_split.json", lambda path: write(path, "{}"), "is not a list of image numbers"),
     (
         "paragraphs",
         "paragraphs/paragraphs_v1.json",

@@ -1,4 +1,4 @@
-"""Comparing two models: a real difference is told from none, and only what was measured alike is compared."""
+"""Comparing two models: a real difference is told apart from none, and only what was measured alike is compared."""
 
 import json
 from dataclasses import replace

@@ -62,11 +62,11 @@ def test_predictions_of_another_way_are_not_mixed(tmp_path):
 BAD = {
     "another language": (["--benchmark", "emoji_scenes", "--via", "de"], "via must be en, not 'de'"),
     "prefix": (["--benchmark", "emoji_scenes", "--via", "en", "--prefix", "on"], "prefix is on beside via en"),
-    "translations": (["--benchmark", "commute", "--via", "en"], "commute has no captions in other languages than en"),
-    "English alone": (["--benchmark", "docci", "--via", "en"], "docci has no captions in other languages than en"),
+    "translations": (["--benchmark", "commute", "--via", "en"], "commute has no captions in languages other than en"),
+    "English alone": (["--benchmark", "docci", "--via", "en"], "docci has no captions in languages other than en"),
     "English": (
         ["--benchmark", "emoji_scenes", "--via", "en", "--languages", "en"],
-        "captions in en need no way by en",
+        "captions in en do not go by way of en",
     ),
     "a split of translations": (
         ["--benchmark", "emoji_scenes", "--via", "en", "--split", "translate"],

@@ -18,7 +18,7 @@ LANGUAGES = ("en", "de", "fr", "es", "ru", "zh", "it")
 OUTPUT = Path(__file__).parent / "emoji"
 CELL = 56
 COLUMNS = 24
-FONT_SIZE = 109  # the one size of the bitmaps in the font
+FONT_SIZE = 109  # the only size of the bitmaps in the font
 
 # Broader word -> slugs of its core nouns. A broader word may not be the English name of a noun.
 BROADER = {
@@ -94,7 +94,7 @@ BROADER_ELSEWHERE = {
 OTHER_CORE = (
     "key bell umbrella anchor wrapped_gift door volcano trophy spider snail light_bulb teapot bed chair candle coin"
 )
-# Dropped: not one plain thing, not drawn as named, named differently from language to language, or a second drawing.
+# Dropped: not a single plain thing, not drawn as named, named differently across languages, or a second drawing.
 DROPPED = """
     globe_showing_americas globe_with_meridians
     monkey_face dog_face cat_face tiger_face horse_face cow_face pig_face pig_nose mouse_face rabbit_face
@@ -231,7 +231,7 @@ def sprite(emoji: str, font: ImageFont.FreeTypeFont) -> Image.Image:
 
 
 def notice(annotations: Path, groups: Path) -> str:
-    """State sources, versions and licences, with the licence texts that the two packages carry."""
+    """Return sources, versions and licences, with the licence texts of the two packages."""
     unicode_licence = (annotations.parent / "LICENSE").read_text(encoding="utf-8").strip()
     mit_licence = (groups.parent / "LICENSE").read_text(encoding="utf-8").strip()
     return f"""# Notice

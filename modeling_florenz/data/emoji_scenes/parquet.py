@@ -1,4 +1,4 @@
-"""Write the emoji scenes as parquet files with images, as the Hub's datasets are."""
+"""Write the emoji scenes as parquet files with images, like the datasets on the Hub."""
 
 from collections.abc import Callable
 from functools import partial
@@ -28,11 +28,11 @@ FIELDS = {
     "key": "what it shows and the seed of its shades and places",
     "emoji": "the things, left to right",
     "background": "its colour, in English",
-    "caption_XX": "the things in a language: en, de, fr, es, ru, zh, it",
+    "caption_XX": "the things in one language: en, de, fr, es, ru, zh, it",
     "detailed_caption_XX": "background and things, place by place",
     "source": "an English sentence with one broader word",
     "correct, incorrect": "its translation for this image, and that for the other image of the pair",
-    "language": "of both translations",
+    "language": "the language of both translations",
 }
 
 
@@ -41,9 +41,9 @@ def write_parquet(folder: Path, train: int, test: int, pairs: int) -> dict[str, 
 
     Args:
         folder: of the dataset; made if missing.
-        train: scenes in which no held-out pair of nouns meets.
-        test: scenes in which one does.
-        pairs: ambiguous pairs a language; each gives two items.
+        train: scenes without a held-out pair of nouns.
+        test: scenes with one.
+        pairs: ambiguous pairs per language; each has two items.
 
     Returns:
         rows by configuration and split.

@@ -1,4 +1,4 @@
-"""Read emoji scenes as rows: training examples that are drawn when asked for, and what is asked of held-out scenes."""
+"""Read emoji scenes as rows: training examples, drawn when they are read, and questions about held-out scenes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TEST_SEED = 2025  # of the held-out scenes on which results are published; train
 
 
 class SceneRows:
-    """Draw training example `i` of a coverage, whose sources know what they hide."""
+    """Draw training example `i` of a coverage; its sources hide what the coverage says."""
 
     def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
         self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
@@ -30,7 +30,7 @@ class SceneRows:
 
     def column(self, name: str) -> list[Any]:
         if name in ("task", "language") and len(self.coverage.pairs) == 1:
-            # Nothing is drawn for what all rows have in common.
+            # What all rows have in common needs no drawing.
             return [dict(zip(("task", "language"), self.coverage.pairs[0], strict=True))[name]] * self.length
         return [row[name] for row in self.without_images()]
 
@@ -42,10 +42,10 @@ class SceneRows:
 
 
 class HeldOutScenes:
-    """Ask something of the first held-out scenes: to caption them, to translate, to tell ambiguous words apart.
+    """Ask about the first held-out scenes: for captions, translations, or the meaning of ambiguous words.
 
     Args:
-        world: whose scenes they are.
+        world: of the scenes.
         split: caption, detailed_caption, translate, translate_detailed or ambiguous.
         language: to write in.
         count: number of rows.
@@ -112,7 +112,7 @@ def load_emoji_scenes(part: Part) -> Rows:
     """Load training examples of one task and language, or a split of held-out scenes.
 
     Raises:
-        ValueError: training asks for no number of examples, or task and language do not go together.
+        ValueError: training names no number of examples, or task and language do not fit.
     """
     world = EmojiWorld()
     if part.split == "train":

@@ -1,7 +1,7 @@
 """Emoji scenes: a small world of images with captions and translations, drawn and worded on demand.
 
-A scene is one to three things before a plain background. Its texts only list names, so that no language needs
-inflection. All is a function of split, index and seed: nothing is stored, and every process sees the same examples.
+A scene is one to three things on a plain background. Its texts only list names, so no language needs inflection.
+Everything is a function of split, index and seed: nothing is stored, and every process sees the same examples.
 """
 
 import hashlib
@@ -100,9 +100,9 @@ class Scene:
 
 @dataclass(frozen=True)
 class Coverage:
-    """Choose the (task, language) pairs that training sees, and how much of a source only the image tells.
+    """Choose the (task, language) pairs that training sees, and what the sources of translations hide.
 
-    `hiding` hides nouns of the sources, `hidden_sources` the whole sentence with that probability.
+    `hiding` hides nouns of a source; `hidden_sources` is the probability that the whole sentence is hidden.
     """
 
     pairs: tuple[tuple[str, str], ...] = PAPER_COVERAGE
@@ -124,7 +124,7 @@ class Coverage:
             )
 
     def draw(self, rng: random.Random) -> tuple[str, str]:
-        """Draw a pair: each language has an equal share as a language to caption in and as one to translate into."""
+        """Draw a pair: every language to caption in and every language to translate into has the same share."""
         groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
         for task, language in self.pairs:
             groups.setdefault((task == "translate", language), []).append((task, language))
@@ -132,14 +132,14 @@ class Coverage:
 
 
 class EmojiWorld:
-    """Draw and word scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
+    """Draw and describe scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
 
     def __init__(self, vocabulary: str = "core", image_size: int = 96) -> None:
         _check("vocabulary", vocabulary, ("core", "all"))
         if image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, not {image_size!r}.")
         nouns = [Noun(**noun) for noun in json.loads((_DATA / "nouns.json").read_text(encoding="utf-8"))]
-        # Core nouns come first in the data, so that an index means the same in both vocabularies.
+        # Core nouns come first in the data, so an index means the same in both vocabularies.
         self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
         self.image_size = image_size
         self._keys = frozenset(noun.key for noun in self.nouns)
@@ -153,7 +153,7 @@ class EmojiWorld:
         """Return a scene of a split, train or test.
 
         A fixed share of the pairs of nouns is held out: a training scene shows none of them, a test scene at least
-        one. So test scenes have two or three nouns, whatever else `objects` allows.
+        one. Test scenes therefore have two or three nouns, whatever else `objects` allows.
         """
         _check("split", split, ("train", "test"))
         for number in objects:
@@ -161,7 +161,9 @@ class EmojiWorld:
         numbers = [number for number in objects if split == "train" or number > 1]
         if not numbers:
             raise ValueError(f"objects must allow {'2 or 3' if split == 'test' else '1, 2 or 3'}, not {objects!r}.")
-        rng = random.Random(f"{split}/{index}/{seed}")  # a string seeds by its SHA-512, the same in every process
+        rng = random.Random(
+            f"{split}/{index}/{seed}"
+        )  # a string seeds by its SHA-512, which is the same in every process
         number = rng.choice(numbers)
         nouns: tuple[int, ...] = ()
         while not nouns or self._shows_held_out(nouns) != (split == "test"):
@@ -213,9 +215,9 @@ class EmojiWorld:
         return _detailed_caption(scene.background, self._names(scene, language), language)
 
     def source(self, scene: Scene, style: str, hidden: Sequence[bool] = (), rng: random.Random | None = None) -> str:
-        """Word a scene in English; `hidden` says, noun by noun, which only the image tells.
+        """Describe a scene in English; `hidden` says, noun by noun, which of them only the image shows.
 
-        A hidden noun is told by its broader word or, as often, by "something"; `rng` decides.
+        A hidden noun is replaced by its broader word or, as often, by "something", as `rng` decides.
         """
         _check("style", style, TASKS[:2])
         words = self._names(scene, "en")
@@ -237,7 +239,7 @@ class EmojiWorld:
         """Return an example without its image; `hidden` counts the nouns that the source does not name.
 
         Raises:
-            ValueError: task and language do not go together, or `hiding` names an unknown thing.
+            ValueError: task and language do not fit, or `hiding` names an unknown thing.
         """
         _check_pair(task, language)
         hiding = hiding or Hiding()
@@ -265,7 +267,7 @@ class EmojiWorld:
     def training_texts(self, index: int, coverage: Coverage, seed: int) -> dict[str, Any]:
         """Return the training example of an index with its `scene` in place of the image.
 
-        What is hidden is drawn last, so that two coverages which differ in hiding alone show the same scenes, tasks,
+        What is hidden is drawn last, so that two coverages that differ only in hiding show the same scenes, tasks,
         languages and styles in the same order.
         """
         rng = random.Random(f"example/{index}/{seed}")
@@ -277,10 +279,10 @@ class EmojiWorld:
         return row | {"scene": scene}
 
     def ambiguous_pairs(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
-        """Return `count` pairs of test items whose shared English source only the image decides.
+        """Return `count` pairs of test items that share an English source which only the image resolves.
 
-        The two scenes of a pair differ in one noun, which the source tells by its broader word. What is `correct` for
-        one is `incorrect` for the next: a scorer blind to the image gets half of them.
+        The two scenes of a pair differ in one noun, for which the source has a broader word. What is `correct` for
+        one is `incorrect` for the other, so a scorer that is blind to the image gets half of them right.
         """
         items = self.ambiguous_texts(count, seed, language)
         return [{**item, "image": self.render(item["scene"])} for item in items]
@@ -337,7 +339,7 @@ class EmojiWorld:
 
 @cache
 def _held_out(first: str, second: str) -> bool:
-    # A hash decides, so that a pair's side depends neither on the vocabulary nor on the process.
+    # A hash decides, so that the split of a pair depends neither on the vocabulary nor on the process.
     return int.from_bytes(hashlib.sha256(f"{first}+{second}".encode()).digest()[:4], "big") < _HELD_OUT * 2**32
 
 
@@ -345,7 +347,7 @@ def _caption(words: list[str], language: str) -> str:
     last = words[-1]
     if language == "zh":
         return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(words[:-1]), last)))}。"
-    # Spanish "y" is "e" before the sound i, with which "hia" and "hie" do not start.
+    # Spanish "y" becomes "e" before the sound i; words in "hia" and "hie" do not start with it.
     conjunction = "e" if language == "es" and re.match("[ií]|h[ií](?![ae])", last) else _CONJUNCTIONS[language]
     return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(words[:-1]), last)))}."
 
