@@ -38,7 +38,7 @@ AUTO_MAP = {
 }
 
 # Far beyond any model, and small enough that a typing error ends in a sentence and not in an exhausted machine.
-MAX_COUNT, MAX_LAYERS = 2**24, 1024
+MAX_COUNT, MAX_LAYERS = 2**24, 128
 # Asked before anything is built, with the least: transformers writes lists as long as these, or divides by one.
 _LENGTHS = {
     "num_hidden_layers": 0,
@@ -59,6 +59,7 @@ _COUNTS = {
         "query_pre_attn_scalar max_position_embeddings sliding_window"
     ),
 }
+_RATES = ("dropout", "attention_dropout", "activation_dropout", "drop_path_rate")
 
 
 def _check_count(part: str, name: str, value: Any, least: int = 1) -> None:
@@ -70,6 +71,10 @@ def _check_count(part: str, name: str, value: Any, least: int = 1) -> None:
         raise ValueError(f"{part}.{name} is {reprlib.repr(value)}: use whole numbers from {least} to {most:,}")
     if name == "depths" and sum(counts) > most:
         raise ValueError(f"{part}.{name} has {sum(counts)} blocks: use at most {most:,}")
+
+
+def _is_positive(value: Any) -> bool:
+    return type(value) in (int, float) and 0 < value < math.inf
 
 
 @strict
@@ -107,9 +112,10 @@ class FlorenzConfig(PreTrainedConfig):
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="gemma2"),
     }
 
-    vision_config: dict | PreTrainedConfig | None = None
-    encoder_config: dict | PreTrainedConfig | None = None
-    text_config: dict | PreTrainedConfig | None = None
+    # A dict or None as given, a configuration once it is there; checked below, as no annotation says both.
+    vision_config: Any = None
+    encoder_config: Any = None
+    text_config: Any = None
     cross_attention_every_n_layers: int = 1
     pad_token_id: int = 0
     eos_token_id: int = 1
@@ -136,11 +142,13 @@ class FlorenzConfig(PreTrainedConfig):
             return super().from_dict(config_dict, **kwargs)
         except StrictDataclassError as error:
             reason = " ".join(str(error.__cause__ or error).split())
-            raise ValueError(f"config.json cannot be used: {reason.partition('. Errors:')[0]}") from error
+            raise ValueError(reason.partition(". Errors:")[0]) from error
 
     def __post_init__(self, **kwargs: Any) -> None:
         for part in ("", *self.sub_configs_defaults):
             values = getattr(self, part) if part else kwargs
+            if not isinstance(values, dict | PreTrainedConfig | None):
+                raise ValueError(f"{part} is {reprlib.repr(values)}: it must be a configuration or a dict")
             for name, least in _LENGTHS.items() if isinstance(values, dict) else ():
                 if values.get(name) is not None:
                     _check_count(part or "config", name, values[name], least)
@@ -149,11 +157,8 @@ class FlorenzConfig(PreTrainedConfig):
             raise ValueError(f"text_config.model_type is {kind!r}: the decoder must be one of {list(DECODER_KINDS)}")
         super().__post_init__(**kwargs)
         self._derive()
-        self._check()
-        halves = {"vision_config": "vision", "encoder_config": "encoder", "text_config": self.text_config.model_type}
-        for part, half in halves.items():
-            for name in _COUNTS[half].split():
-                _check_count(part, name, getattr(getattr(self, part), name))
+        self._check_parts()
+        self._check_numbers()
         self.auto_map = dict(AUTO_MAP)
 
     def _derive(self) -> None:
@@ -173,9 +178,11 @@ class FlorenzConfig(PreTrainedConfig):
             if not hasattr(decoder, "final_logit_softcapping"):
                 decoder.final_logit_softcapping = 30.0
 
-    def _check(self) -> None:
+    def _check_parts(self) -> None:
         vision, encoder, decoder = self.vision_config, self.encoder_config, self.text_config
         every = self.cross_attention_every_n_layers
+        if not self.is_encoder_decoder:
+            raise ValueError("is_encoder_decoder is False: a Florenz has an encoder and a decoder")
         if decoder.model_type not in DECODER_KINDS:
             raise ValueError(
                 f"text_config is a {decoder.model_type!r} config: the decoder must be one of {list(DECODER_KINDS)}"
@@ -211,11 +218,33 @@ class FlorenzConfig(PreTrainedConfig):
                 f"text_config.num_key_value_heads is {decoder.num_key_value_heads}: "
                 f"it must divide the {decoder.num_attention_heads} num_attention_heads"
             )
+
+    def _check_numbers(self) -> None:
+        vision, decoder = self.vision_config, self.text_config
+        kinds = {"vision_config": "vision", "encoder_config": "encoder", "text_config": decoder.model_type}
+        for part, kind in kinds.items():
+            for name in _COUNTS[kind].split():
+                _check_count(part, name, getattr(getattr(self, part), name))
+            for name in _RATES:
+                rate = getattr(getattr(self, part), name, None)
+                if rate is not None and not 0 <= rate <= 1:
+                    raise ValueError(f"{part}.{name} is {rate}: it must be from 0 to 1")
+        for padding, size in zip(vision.patch_padding, vision.patch_size, strict=True):
+            if not 0 <= padding <= size:
+                raise ValueError(f"vision_config.patch_padding has {padding}: use 0 to the stage's patch_size {size}")
+        side = self.max_image_size // vision.patch_stride[0]
+        if vision.window_size > max(side, 1):
+            raise ValueError(
+                f"vision_config.window_size is {vision.window_size}: the first map of the largest image has {side}"
+            )
         for name in ("final_logit_softcapping", "attn_logit_softcapping", "rms_norm_eps"):
             value = getattr(decoder, name, None)
-            if value is not None and (type(value) not in (int, float) or not 0 < value < math.inf):
+            if value is not None and not _is_positive(value):
                 rule = "a positive number, or None for no cap" if "cap" in name else "a positive number"
                 raise ValueError(f"text_config.{name} is {value!r}: it must be {rule}")
+        for name, value in (getattr(decoder, "rope_parameters", None) or {}).items():
+            if isinstance(value, int | float) and not (_is_positive(value) and value < 1e12):
+                raise ValueError(f"text_config.rope_parameters.{name} is {value!r}: it must be a positive number")
         for name in ("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"):
             token = getattr(self, name)
             if not isinstance(token, int) or not 0 <= token < decoder.vocab_size:

@@ -226,9 +226,17 @@ class FlorenzProcessor(ProcessorMixin):
             encoder_tokenizer = copy.copy(tokenizer)
         kwargs["chat_template"] = chat_template or CHAT_TEMPLATE
         super().__init__(image_processor, tokenizer, encoder_tokenizer, **kwargs)
+        self.encoder_tokenizer = encoder_tokenizer
         for name, part in (("tokenizer", tokenizer), ("encoder_tokenizer", encoder_tokenizer)):
             if None in (part.bos_token_id, part.eos_token_id, part.pad_token_id):
                 raise ValueError(f"`{name}` needs a bos, an eos and a pad token")
+        for name, texts in (("languages", languages), ("prefixes", prefixes)):
+            pairs = texts.items() if isinstance(texts, dict) else [] if texts is None else [(texts, None)]
+            if not all(isinstance(code, str) and isinstance(text, str) and text for code, text in pairs):
+                raise ValueError(f"`{name}` must map codes of languages to texts, got {str(texts)[:80]}")
+        for name, length in (("max_prompt_length", max_prompt_length), ("max_target_length", max_target_length)):
+            if type(length) is not int or length < 3:  # a begin and an end token stand around the text
+                raise ValueError(f"`{name}` must be a whole number of at least 3 tokens, got {length!r}")
         self.languages = dict(LANGUAGES if languages is None else languages)
         self.prefixes = dict(PREFIXES if prefixes is None else prefixes)
         self.max_prompt_length, self.max_target_length = max_prompt_length, max_target_length

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
+from modeling_florenz.inference.captioner import SAMPLE_IMAGE
 
 
 SCENES = {
@@ -16,7 +16,7 @@ SCENES = {
 
 def sample() -> str:
     """Return the path of the picture that comes with the bundled model."""
-    return str(BUNDLED_MODEL / "sample.png")
+    return str(SAMPLE_IMAGE)
 
 
 def render_examples(folder: Path) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from modeling_florenz.inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, Captioner
+from modeling_florenz.inference.captioner import Captioner
 
 
 GPU_SECONDS = 60
@@ -34,12 +34,11 @@ def load_captioner() -> tuple[Captioner, bool]:
     Raises:
         ValueError: see `Captioner`.
     """
-    name = os.environ.get("FLORENZ_MODEL") or BUNDLED_NAME
-    captioner = Captioner(name, os.environ.get("FLORENZ_REVISION") or None)
+    captioner = Captioner(os.environ.get("FLORENZ_MODEL") or None, os.environ.get("FLORENZ_REVISION") or None)
     if captioner.model.config.text_config.model_type == "bart":
         # "Look inside" reads attention weights, which sdpa does not give; set once, for the model is shared.
         captioner.model.model.decoder.set_attn_implementation("eager")
-    return captioner, name == BUNDLED_NAME or Path(name).resolve() == BUNDLED_MODEL
+    return captioner, captioner.is_bundled
 
 
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -14,6 +14,10 @@ from huggingface_hub.errors import (
 )
 
 
+# Of a run that was pushed whole, only what it ended with.
+_NESTED_WEIGHTS = ["*/*.safetensors"]
+
+
 def resolve_source(source: str | Path, revision: str | None = None, weights: bool = True) -> Path:
     """Give the local folder of a checkpoint, downloading it first if it is a repository.
 
@@ -30,10 +34,12 @@ def resolve_source(source: str | Path, revision: str | None = None, weights: boo
         return folder
     if folder.exists() or str(source).startswith((".", "/", "~")) or str(source).count("/") != 1:
         raise ValueError(f"{source} is neither a folder here nor a repository such as owner/name")
-    patterns = ["*.json", "*.txt", "*.model"] + (["*.safetensors"] if weights else [])
+    patterns = ["*.json", "*.jinja", "*.txt", "*.model"] + (["*.safetensors"] if weights else [])
     name = str(source)
     try:
-        return Path(snapshot_download(name, revision=revision, allow_patterns=patterns))
+        return Path(
+            snapshot_download(name, revision=revision, allow_patterns=patterns, ignore_patterns=_NESTED_WEIGHTS)
+        )
     except GatedRepoError:
         raise ValueError(
             f"{name} is gated: accept its terms at https://huggingface.co/{name}, then run hf auth login"
@@ -58,7 +64,7 @@ def read_json(path: Path) -> Any:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ValueError(f"{path} does not exist: give the folder of a checkpoint") from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ValueError(f"{path} could not be read: {error}") from None
 
 
@@ -69,6 +75,8 @@ def weight_files(folder: Path) -> list[Path]:
         ValueError: there is none, a shard is missing, or the weights are pickled.
     """
     index = folder / "model.safetensors.index.json"
+    if index.exists() and (folder / "model.safetensors").exists():
+        raise ValueError(f"{folder} holds model.safetensors and an index of shards: remove the one that is not meant")
     if index.exists():
         content = read_json(index)
         weight_map = content.get("weight_map") if isinstance(content, dict) else None

@@ -19,7 +19,7 @@ def add_commands(commands: Any) -> None:
 
 def _card(arguments: argparse.Namespace) -> int:
     from ..card_template import find_cards
-    from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME
+    from ..checkpoint.loading import BUNDLED_MODEL, BUNDLED_NAME
     from ..publishing.companion_files import write_papers
 
     folder = arguments.folder or find_cards()

@@ -8,20 +8,17 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import PreTrainedConfig, TextIteratorStreamer
+from transformers import TextIteratorStreamer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..checkpoint.quantization import quantization_config
-from ..checkpoint.sources import read_json, resolve_source
-from ..configuration_florenz import FlorenzConfig
+from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
-from ..modeling_florenz import FlorenzForConditionalGeneration
-from ..processing_florenz import LANGUAGES, FlorenzProcessor
+from ..processing_florenz import LANGUAGES
 from .scoring import mean_log_probabilities
 
 
-BUNDLED_MODEL = Path(__file__).parents[1] / "florenz_tiny"
-BUNDLED_NAME = "florenz-tiny"  # what recipes and adapters call it
+# A picture that the bundled model knows.
+SAMPLE_IMAGE = BUNDLED_MODEL / "sample.png"
 
 ImageSource = str | Path | Image.Image
 
@@ -33,43 +30,6 @@ class Score:
     text: str
     mean_log_probability: float
     perplexity: float
-
-
-def check_model(model: str, revision: str | None) -> None:
-    """Refuse what is no Florenz folder before transformers answers with a page of text."""
-    try:
-        config, _ = PreTrainedConfig.get_config_dict(model, revision=revision)
-        if not config:
-            raise ValueError("no config.json")
-    except (OSError, ValueError) as error:
-        if Path(model).exists():
-            raise ValueError(f"{model} holds no readable config.json: give the folder of a Florenz model") from error
-        raise ValueError(
-            f"the model {model!r} is no folder here and could not be read from the Hub: check the name, the revision "
-            f"({revision or 'main'}) and the network"
-        ) from error
-    kind = config.get("model_type")
-    if kind == "florence2" and "text_config" in config:
-        raise ValueError(
-            f"{model} is a checkpoint of the research code: convert it first, with florenz convert {model} NEW_FOLDER"
-        )
-    if kind != "florenz":
-        raise ValueError(f"{model} is a {kind!r} model: give a Florenz model")
-
-
-def base_of_adapter(folder: Path) -> tuple[str, str | None]:
-    """Read which model an adapter belongs to, and at which commit.
-
-    Raises:
-        ValueError: the folder holds no adapter, or one whose weights are pickled.
-    """
-    settings = read_json(folder / "adapter_config.json")
-    base = settings.get("base_model_name_or_path") if isinstance(settings, dict) else None
-    if not isinstance(base, str) or not base:
-        raise ValueError(f"{folder}/adapter_config.json names no base model: give one beside the adapter")
-    if not (folder / "adapter_model.safetensors").is_file():
-        raise ValueError(f"{folder} holds no adapter_model.safetensors: pickled adapters are not opened")
-    return base, settings.get("revision")
 
 
 class Captioner:
@@ -89,10 +49,10 @@ class Captioner:
     Example:
 
     ```python
-    >>> from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+    >>> from modeling_florenz.inference.captioner import SAMPLE_IMAGE, Captioner
 
     >>> captioner = Captioner()
-    >>> captioner.caption([BUNDLED_MODEL / "sample.png"], language="de")
+    >>> captioner.caption([SAMPLE_IMAGE], language="de")
     ['Ein Bild: Hund, Fahrrad und Palme.']
     ```
     """
@@ -105,33 +65,14 @@ class Captioner:
         quantize: str | None = None,
         adapter: str | Path | None = None,
     ) -> None:
-        adapter_folder = None if adapter is None else resolve_source(adapter)
-        if adapter_folder is not None and model is None:
-            model, revision = base_of_adapter(adapter_folder)
-        name = str(BUNDLED_MODEL if model is None or str(model) == BUNDLED_NAME else model)
-        check_model(name, revision)
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Half precision is slow and coarse on a CPU.
         dtype = torch.float32 if self.device.type == "cpu" else "auto"
-        settings: dict[str, Any] = {"dtype": dtype}
-        if quantize is not None:
-            shape = FlorenzConfig.from_pretrained(name, revision=revision)
-            config = quantization_config(quantize, torch.bfloat16, shape)
-            settings = {"dtype": torch.bfloat16, "quantization_config": config, "device_map": {"": str(self.device)}}
-        try:
-            if adapter_folder is None:
-                self.processor = FlorenzProcessor.from_pretrained(name, revision=revision)
-            else:
-                self.processor = FlorenzProcessor.from_pretrained(adapter_folder)
-            self.model = FlorenzForConditionalGeneration.from_pretrained(name, revision=revision, **settings)
-            if adapter_folder is not None:
-                self.model.load_adapter(adapter_folder)
-        except Exception as error:  # broken files raise many kinds, from tokenizers, safetensors and transformers
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise ValueError(f"the model {name} could not be loaded: {reason}") from error
+        loaded = load(model, revision, adapter, dtype, quantize, self.device if quantize else None)
+        self.model, self.processor = loaded.model, loaded.processor
+        self.is_bundled = adapter is None and (model is None or is_bundled(model))
         if quantize is None:
             self.model.to(self.device)
-        self.model.eval()
 
     @property
     def languages(self) -> list[str]:

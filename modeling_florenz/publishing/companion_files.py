@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ..card_template import read_facts
 from ..checkpoint.licences import write_licences
-from ..inference.captioner import BUNDLED_MODEL
+from ..checkpoint.loading import BUNDLED_MODEL
 from ..sizes import SIZES
 
 

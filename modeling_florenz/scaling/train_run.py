@@ -8,8 +8,8 @@ import torch
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
+from ..checkpoint.loading import BUNDLED_MODEL
 from ..data.emoji_scenes.world import EmojiWorld
-from ..inference.captioner import BUNDLED_MODEL
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import whole_folder

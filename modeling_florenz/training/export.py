@@ -11,8 +11,8 @@ from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from ..checkpoint.licences import write_licences
+from ..checkpoint.loading import BUNDLED_NAME
 from ..checkpoint.model_folder import licence_of
-from ..inference.captioner import BUNDLED_NAME
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..resumable import whole_folder, write_json, write_text
 from .card import render_run_card

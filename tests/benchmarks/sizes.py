@@ -17,7 +17,8 @@ import yaml
 from PIL import Image
 
 from modeling_florenz import FlorenzForConditionalGeneration
-from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+from modeling_florenz.inference.captioner import Captioner
 from modeling_florenz.sizes import config_from_size
 
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.checkpoint.quantization import quantization_config
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.inference.captioner import Captioner
 from modeling_florenz.sizes import config_from_size
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.world import LANGUAGES
-from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.inference.captioner import Captioner
 
 
 SAMPLE = BUNDLED_MODEL / "sample.png"

@@ -20,8 +20,8 @@ from tiny_models import KINDS, tiny_config, tiny_inputs, tiny_labels
 from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.checkpoint import model_folder
 from modeling_florenz.checkpoint.conversion import load_research_checkpoint
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 from modeling_florenz.resumable import hold
 
 

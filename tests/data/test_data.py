@@ -439,7 +439,7 @@ def test_missing_images_are_grey_only_where_that_was_asked_for(tmp_path: Path) -
 
 
 def test_all_datasets_share_their_columns_and_feed_a_training_batch(tmp_path: Path) -> None:
-    from modeling_florenz.inference.captioner import BUNDLED_MODEL
+    from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
     from modeling_florenz.processing_florenz import FlorenzProcessor
     from modeling_florenz.tiny.train import Collator
 

@@ -11,8 +11,8 @@ from pyarrow.parquet import read_schema
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.card_template import OWNER, check_card
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 from modeling_florenz.publishing.check_paper import check_paper
 from modeling_florenz.publishing.published import render_all
 

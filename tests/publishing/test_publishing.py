@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.card_template import OWNER, check_card, find_cards
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.parquet import TEST_SEED
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 from modeling_florenz.publishing.companion_files import write_papers
 from modeling_florenz.publishing.push import check_folder, kind_of, listing
 from modeling_florenz.tiny.evaluate import SEED

@@ -17,8 +17,8 @@ import pytest
 from PIL import Image, PngImagePlugin
 from space_server import Listener, listen, serve_space
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import add_commands, find_app
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 
 
 if importlib.util.find_spec("gradio") is None:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from space_server import serve_space
 
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 
 
 pytestmark = pytest.mark.slow

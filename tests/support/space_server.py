@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import NamedTuple
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import find_app
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 
 
 STARTED_WITHIN = 180  # seconds; a cold disk reads torch slowly

@@ -13,7 +13,7 @@ import yaml
 from accelerate.commands.config.config_args import load_config_from_file
 
 from modeling_florenz import FlorenzForConditionalGeneration
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 
 
 SCRIPT = Path(__file__).parents[1] / "support" / "distributed_run.py"

@@ -15,8 +15,9 @@ import yaml
 from PIL import Image
 from safetensors.torch import load_file
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL, Captioner
+from modeling_florenz.inference.captioner import Captioner
 from modeling_florenz.training.fine_tuning import fine_tune
 from modeling_florenz.training.recipe import RECIPES, parse_recipe, read_recipe, recipe_path
 from modeling_florenz.training.smoke import smoke_values
