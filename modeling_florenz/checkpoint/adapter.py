@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import regex
+from safetensors.torch import load_file
 
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from .settings import read_settings, sentence
 from .tensor_stream import StoredTensor, stored_tensors
-from .weights import check_values
+from .weights import check_values, compare
 
 
 # What decides about an adapter's numbers, and of which kind it is.
@@ -46,6 +47,7 @@ _OF_ITS_TRAINING = (
 )
 # The others change the base beside the adapter.
 _STARTS = (None, True, False, "gaussian", "eva", "orthogonal")
+_PREFIX = "base_model.model."
 _PLAIN = re.compile(r"\^?[\w.-]+")
 _MAX_PATTERN, _SECONDS = 2000, 2.0
 
@@ -101,19 +103,14 @@ def load_adapter(model: FlorenzForConditionalGeneration, folder: Path) -> None:
     try:
         if isinstance(pattern := used["target_modules"], str) and pattern != "all-linear":
             used["target_modules"] = matching_names(pattern, [name for name, _ in model.named_modules()])
-        config: Any = peft.LoraConfig(**used, inference_mode=True)
-        outcome = model.load_adapter(str(folder), peft_config=config, ignore_mismatched_sizes=True)
-        faults = [
-            f"{len(names)} of its tensors {what}, such as {min(names)}"
-            for names, what in (
-                (outcome.missing_keys, "are missing"),
-                (outcome.unexpected_keys, "fit nowhere"),
-                ({entry[0] for entry in outcome.mismatched_keys}, "have another shape"),
-            )
-            if names
-        ]
-        if faults:
-            raise ValueError(f"it does not fit the model: {'; '.join(faults)}")
+        peft.inject_adapter_in_model(peft.LoraConfig(**used), model)
+        # By peft alone, as the loader of transformers drops the magnitudes of DoRA.
+        expected = peft.get_peft_model_state_dict(model, save_embedding_layers=False)
+        path = _weights(folder)
+        found = {name.removeprefix(_PREFIX): tensor for name, tensor in stored_tensors([path]).items()}
+        compare(found, {name: tuple(tensor.shape) for name, tensor in expected.items()}, "the model with its settings")
+        values = {name.removeprefix(_PREFIX): tensor for name, tensor in load_file(path).items()}
+        peft.set_peft_model_state_dict(model, values)
     except Exception as error:  # peft and transformers raise many kinds for what does not fit
         raise ValueError(f"the adapter {folder} could not be loaded: {sentence(error)}") from error
 
@@ -159,9 +156,7 @@ def _used(settings: dict[str, Any], stored: dict[str, StoredTensor]) -> dict[str
         raise ValueError(f"it is of the kind {settings.get('peft_type')!r}, and only LoRA can be loaded")
     if settings.get("init_lora_weights") not in _STARTS:
         start = str(settings["init_lora_weights"])[:80]
-        raise ValueError(
-            f"init_lora_weights is {start}, which changes the base too: convert it to plain LoRA"
-        )
+        raise ValueError(f"init_lora_weights is {start}, which changes the base too: convert it to plain LoRA")
     for name, value in settings.items():
         if name not in (*_USED, *_OF_ITS_TRAINING, "init_lora_weights") and value:
             raise ValueError(f"it sets {name[:80]}, which is not known here")

@@ -40,7 +40,7 @@ def check_weights(folder: Path, config: FlorenzConfig) -> None:
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     if config.tie_word_embeddings and _HEAD not in stored:
         del shapes[_HEAD]  # files hold the tied weight once, though some writers repeat it
-    _compare(stored, shapes)
+    compare(stored, shapes, "its config.json")
     if config.tie_word_embeddings and _HEAD in stored:
         head, table = stored[_HEAD], stored[_TABLE]
         if not equal_values(table.pieces(), head.pieces(), head.dtype):
@@ -48,7 +48,12 @@ def check_weights(folder: Path, config: FlorenzConfig) -> None:
     check_values(stored)
 
 
-def _compare(stored: Mapping[str, StoredTensor], shapes: Mapping[str, tuple[int, ...]]) -> None:
+def compare(stored: Mapping[str, StoredTensor], shapes: Mapping[str, tuple[int, ...]], asker: str) -> None:
+    """Refuse tensors whose names or shapes are not the expected ones.
+
+    Raises:
+        ValueError: they are not those that the asker asks for; with names and counts.
+    """
     missing = [name for name in shapes if name not in stored]
     unknown = [name for name in stored if name not in shapes]
     misshapen = [name for name in shapes if name in stored and stored[name].shape != shapes[name]]
@@ -62,7 +67,7 @@ def _compare(stored: Mapping[str, StoredTensor], shapes: Mapping[str, tuple[int,
         shape, asked = list(stored[name].shape), list(shapes[name])
         faults.append(f"{len(misshapen)} of {len(shapes)} have another shape, such as {name} with {shape} for {asked}")
     if faults:
-        raise ValueError(f"its tensors are not those that its config.json asks for: {'; '.join(faults)}")
+        raise ValueError(f"its tensors are not those that {asker} asks for: {'; '.join(faults)}")
 
 
 def check_values(stored: Mapping[str, StoredTensor]) -> None:

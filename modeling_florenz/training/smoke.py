@@ -7,12 +7,7 @@ from typing import Any
 
 from ..checkpoint.loading import BUNDLED_MODEL, BUNDLED_NAME
 from ..configuration_florenz import FlorenzConfig
-<<<<<<< HEAD
 from ..data.datasets import find_dataset
-from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME
-=======
-from ..data.emoji_scenes.world import EmojiWorld
->>>>>>> b364cb4 (One place where files become a model: strict loading of models, processors and adapters)
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .mixture import PAPER_SHARES
