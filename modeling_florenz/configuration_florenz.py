@@ -150,7 +150,7 @@ class FlorenzConfig(PreTrainedConfig):
             if not isinstance(values, dict | PreTrainedConfig | None):
                 raise ValueError(f"{part} is {reprlib.repr(values)}: it must be a configuration or a dict")
             for name, least in _LENGTHS.items() if isinstance(values, dict) else ():
-                if values.get(name) is not None:
+                if isinstance(values.get(name), int):
                     _check_count(part or "config", name, values[name], least)
         if isinstance(self.text_config, dict) and self.text_config.get("model_type", "gemma2") not in DECODER_KINDS:
             kind = self.text_config["model_type"]

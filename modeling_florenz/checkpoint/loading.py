@@ -115,7 +115,6 @@ def load_model(
         raise ValueError(f"the model {model} could not be loaded: {sentence(error)}") from error
     # A snapshot of the Hub's cache is called by its commit.
     loaded.config._commit_hash = folder.name if folder.parent.name == "snapshots" else None
-    loaded.name_or_path = loaded.config.name_or_path = str(model)
     return loaded.eval()
 
 

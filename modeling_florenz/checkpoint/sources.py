@@ -75,8 +75,6 @@ def weight_files(folder: Path) -> list[Path]:
         ValueError: there is none, a shard is missing, or the weights are pickled.
     """
     index = folder / "model.safetensors.index.json"
-    if index.exists() and (folder / "model.safetensors").exists():
-        raise ValueError(f"{folder} holds model.safetensors and an index of shards: remove the one that is not meant")
     if index.exists():
         content = read_json(index)
         weight_map = content.get("weight_map") if isinstance(content, dict) else None

@@ -26,6 +26,8 @@ def check_weights(folder: Path, config: FlorenzConfig) -> None:
         ValueError: tensors are missing, unknown, of another shape, of whole numbers, or hold NaN or infinity; with
             their names and counts.
     """
+    if all((folder / name).exists() for name in ("model.safetensors", "model.safetensors.index.json")):
+        raise ValueError("it holds model.safetensors and an index of shards: remove the one that is not meant")
     stored = stored_tensors(weight_files(folder))
     decoder = config.text_config
     layers = config.encoder_config.encoder_layers + sum(config.vision_config.depths)

@@ -131,7 +131,7 @@ def test_pickled_weights_are_not_opened(tmp_path: Path) -> None:
 def test_one_file_beside_an_index_of_shards_is_refused(tmp_path: Path) -> None:
     folder = copy_of_model(tmp_path / "model")
     (folder / "model.safetensors.index.json").write_text('{"weight_map": {"a": "model.safetensors"}}')
-    with pytest.raises(ValueError, match="holds model.safetensors and an index of shards"):
+    with pytest.raises(ValueError, match="it holds model.safetensors and an index of shards"):
         load(folder)
 
 

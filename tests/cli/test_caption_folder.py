@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from PIL import Image, features
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 
 
 SAMPLE = BUNDLED_MODEL / "sample.png"

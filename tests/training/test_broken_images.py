@@ -9,8 +9,8 @@ import torch
 import yaml
 from PIL import Image
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 from modeling_florenz.processing_florenz import FlorenzProcessor
 from modeling_florenz.training.training_data import TrainingCollator
 
