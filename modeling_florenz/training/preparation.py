@@ -11,11 +11,9 @@ from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
 from transformers import set_seed
 
 from ..checkpoint.freezing import freeze_as_in_paper
-from ..checkpoint.quantization import quantization_config
-from ..configuration_florenz import FlorenzConfig
+from ..checkpoint.loading import load_model, load_processor
 from ..data.columns import ISO_639_1
 from ..data.rows import Rows, join
-from ..inference.captioner import BUNDLED_MODEL, BUNDLED_NAME, check_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import check_settings, write_text
@@ -66,8 +64,7 @@ def prepare(recipe: Recipe) -> Prepared:
     arguments, training = recipe.arguments, recipe.training
     set_seed(training.seed)
     keep_recipe(recipe.output, recipe.values, write=training.process_index == 0)
-    base, revision = base_model(arguments.model), arguments.revision or "main"
-    processor = load_processor(base, revision)
+    processor = load_processor(arguments.model, arguments.revision)
     add_languages(processor, arguments.new_languages, arguments.new_prefixes)
     processor.max_prompt_length = arguments.max_prompt_length or processor.max_prompt_length
     processor.max_target_length = arguments.max_target_length or processor.max_target_length
@@ -83,7 +80,10 @@ def prepare(recipe: Recipe) -> Prepared:
     if set(self_taught_groups(groups)) == set(groups):
         # Said before the model is loaded; what a model teaches itself is counted afterwards.
         target_shares(arguments.shares, sizes_of(groups))
-    model = load_model(base, revision, arguments.method, training.bf16)
+    # Under LoRA the base never changes, so that half precision will do for it.
+    dtype = torch.bfloat16 if training.bf16 and arguments.method == "lora" else torch.float32
+    quantize = "int4" if arguments.method == "qlora" else None
+    model = load_model(arguments.model, arguments.revision, dtype, quantize)
     size = arguments.image_size
     keep = arguments.self_taught_keep
     groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
@@ -156,21 +156,6 @@ def sizes_of(groups: Groups) -> dict[str, int]:
     return {name: len(group) for name, group in groups.items()}
 
 
-def base_model(name: str) -> str:
-    """Return the folder or repository of a base model."""
-    return str(BUNDLED_MODEL) if name == BUNDLED_NAME else name
-
-
-def load_processor(base: str, revision: str) -> FlorenzProcessor:
-    """Load the base model's processor.
-
-    Raises:
-        ValueError: there is no such model, or it is not a Florenz.
-    """
-    check_model(base, revision)
-    return FlorenzProcessor.from_pretrained(base, revision=revision)
-
-
 def add_languages(processor: FlorenzProcessor, languages: dict[str, str], prefixes: dict[str, str]) -> None:
     """Teach a processor new languages.
 
@@ -210,16 +195,6 @@ def load_evaluation(
     groups = load_groups(sources, options)
     contrasts = join([found for group in groups.values() if (found := group.contrasts()) is not None])
     return Mixture(groups, "rows", sum(len(group) for group in groups.values()), seed), contrasts
-
-
-def load_model(base: str, revision: str, method: str, in_bfloat16: bool) -> FlorenzForConditionalGeneration:
-    """Load the base model, in 4 bits for QLoRA; under LoRA its weights never change, so half precision will do."""
-    halved = in_bfloat16 and method == "lora"
-    settings: dict[str, Any] = {"dtype": torch.bfloat16 if halved else torch.float32}
-    if method == "qlora":
-        shape = FlorenzConfig.from_pretrained(base, revision=revision)
-        settings = {"dtype": torch.bfloat16, "quantization_config": quantization_config("int4", torch.bfloat16, shape)}
-    return FlorenzForConditionalGeneration.from_pretrained(base, revision=revision, **settings)
 
 
 def used_tokens(processor: FlorenzProcessor, groups: Groups) -> list[int]:

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.data.unlabelled import load_unlabelled
-from modeling_florenz.inference.captioner import BUNDLED_MODEL
 from modeling_florenz.modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.processing_florenz import FlorenzProcessor
 from modeling_florenz.resumable import JsonLines
