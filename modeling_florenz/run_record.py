@@ -65,12 +65,11 @@ def git_commit() -> str | None:
 
 def command() -> str:
     """Return the command of this process as others can run it."""
-    program, *arguments = sys.orig_argv[1:] or [""]
-    if program == "-c":
+    arguments = sys.orig_argv[1:]
+    if arguments[:1] == ["-c"]:
         return "python -c ..."
-    is_script = not program.startswith("-") and Path(program).suffix != ".py"
-    parts = [Path(program).name] if is_script else ["python", program]
-    return shlex.join(shorten(part) for part in [*parts, *arguments])
+    is_program = arguments and not arguments[0].startswith("-") and Path(arguments[0]).suffix != ".py"
+    return shlex.join(map(shorten, arguments if is_program else ["python", *arguments]))
 
 
 def shorten(text: str) -> str:

@@ -1,8 +1,6 @@
 """The commands `florenz evaluate` and `florenz compare`."""
 
 import argparse
-import shlex
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -116,7 +114,6 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         comet=arguments.comet,
         clip=None if arguments.clipscore is None else ClipScorer(arguments.clipscore),
         revision=arguments.revision,
-        command="florenz " + shlex.join(sys.argv[1:]),
     )
     model = load_model(arguments.model, arguments.revision, arguments.adapter)
     for name, (languages, splits) in selected.items():

@@ -14,13 +14,13 @@ from ..inference.evaluated import ContrastingModel, EvaluatedModel, LossModel, S
 from ..resumable import JsonLines, hold, keep_settings
 
 
-def keep_protocol(folder: Path, model: str, revision: str | None, protocol: SearchProtocol) -> None:
+def keep_protocol(folder: Path, model: str, revision: str | None, protocol: SearchProtocol, stand_in: bool) -> None:
     """Write down what the predictions in a folder come from, and refuse to mix them with others.
 
     Raises:
         ValueError: the folder holds predictions of another model or protocol.
     """
-    settings = {"model": model, "revision": revision, **asdict(protocol)}
+    settings = {"model": model, "revision": revision, **asdict(protocol), "stand_in_images": stand_in}
     keep_settings(
         folder / "protocol.json", settings, f"{folder} holds predictions", "give another --output or remove it"
     )

@@ -1,7 +1,5 @@
 """Run a benchmark: predict what is missing, score, and write one file of results."""
 
-import platform
-import subprocess
 import time
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -9,13 +7,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
-import transformers
-
-from .. import __version__
 from ..data.rows import Rows
 from ..inference.evaluated import ContrastingModel, EvaluatedModel, LossModel, PivotModel, SearchProtocol
 from ..resumable import write_json
+from ..run_record import run_record
 from .benchmarks import Benchmark, find_benchmark
 from .metrics.clip_score import ClipScorer
 from .metrics.comet import comet
@@ -44,7 +39,6 @@ class EvaluationOptions:
         comet: also measure COMET of translations, with unbabel-comet.
         clip: also scores captions against their images.
         revision: of the model.
-        command: that runs the evaluation, to be kept with the results.
     """
 
     model: str
@@ -62,7 +56,6 @@ class EvaluationOptions:
     comet: bool = False
     clip: ClipScorer | None = None
     revision: str | None = None
-    command: str = ""
 
 
 def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) -> dict[str, Any]:
@@ -83,7 +76,7 @@ def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) 
     languages = _languages(benchmark, model, options)
     parts = benchmark.parts(languages, options.splits, protocol.via)
     candidates = tuple(dict.fromkeys((*model.languages, *languages)))
-    keep_protocol(options.output / name, options.model, options.revision, protocol)
+    keep_protocol(options.output / name, options.model, options.revision, protocol, options.stand_in)
     loaded = {
         (split, language): benchmark.rows(options.data, split, language, options.limit, options.stand_in)
         for split, language in parts
@@ -123,14 +116,7 @@ def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) 
         "rows": {f"{split}/{language}": len(rows) for (split, language), rows in loaded.items()},
         "seconds": round(seconds, 1),
         "samples_per_second": round(count / seconds, 2),
-        "versions": {
-            "modeling_florenz": __version__,
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
-        },
-        "hardware": torch.cuda.get_device_name() if torch.cuda.is_available() else f"{platform.machine()} CPU",
-        "git_commit": git_commit(),
-        "command": options.command,
+        **run_record(),
     }
     write_json(options.output / f"{name}.json", results)
     return results
@@ -151,15 +137,6 @@ def markdown(results: dict[str, Any]) -> str:
         f"| mean: {name} | {value:.1f} |{' |' * (len(measures) - 1)}" for name, value in results["aggregate"].items()
     ]
     return "\n".join(rows)
-
-
-def git_commit() -> str | None:
-    """Return the commit of the clone that runs, if it is one."""
-    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "HEAD"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return None
 
 
 def _languages(benchmark: Benchmark, model: EvaluatedModel, options: EvaluationOptions) -> list[str]:

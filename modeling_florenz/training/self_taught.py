@@ -4,17 +4,17 @@ An image without a label is captioned in English, and that is translated beside 
 unlikely is left out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
-from transformers import PreTrainedModel
 
 from ..data.rows import Rows, join
 from ..data.unlabelled import UNLABELLED
 from ..inference.scoring import mean_log_probabilities
+from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import JsonLines, hold
 from .training_data import Groups
@@ -74,7 +74,7 @@ def best_share(entries: Sequence[dict[str, Any]], keep: float) -> list[dict[str,
     return [entry for entry in entries if entry["row"] in kept]
 
 
-def self_taught_groups(names: Sequence[str]) -> list[str]:
+def self_taught_groups(names: Iterable[str]) -> list[str]:
     """List the groups of training data, with those that self-teaching makes in the place of unlabelled images."""
     found: dict[str, None] = {}
     for name in names:
@@ -85,7 +85,7 @@ def self_taught_groups(names: Sequence[str]) -> list[str]:
 
 
 def with_self_taught(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     groups: Groups,
     keep: float,
@@ -93,7 +93,7 @@ def with_self_taught(
     image_size: int | None = None,
 ) -> Groups:
     """Replace unlabelled images by captions that the model writes about them; see `teach_itself`."""
-    parts: dict[str, list[Rows]] = {name: [] for name in self_taught_groups(list(groups))}
+    parts: dict[str, list[Rows]] = {name: [] for name in self_taught_groups(groups)}
     for name, rows in groups.items():
         kind, _, language = name.partition("/")
         if kind == UNLABELLED:
@@ -107,7 +107,7 @@ def with_self_taught(
 
 
 def teach_itself(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     images: Rows,
     language: str,
@@ -156,7 +156,7 @@ def teach_itself(
 
 @torch.inference_mode()
 def _pivot(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     images: Rows,
     rows: Sequence[int],
@@ -182,12 +182,12 @@ def _pivot(
 
 
 def _write(
-    model: PreTrainedModel,
+    model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
     images: Sequence[Any],
     task: str,
     language: str,
-    sources: Sequence[str] | None,
+    sources: list[str] | None,
     image_size: int | None,
 ) -> tuple[list[str], list[float]]:
     """Return what the model writes and the mean log-probability that it gives each text."""

@@ -139,7 +139,7 @@ class TrainingCollator:
                 rng = random.Random(f"grounding/{row['draw_seed']}")
                 row["source"] = ground(row["source"], row["hiding"], row["hidden_sources"], row["language"], rng)
         keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
-        cached = self.features.read(keys) if keys else None
+        cached = self.features.read(keys) if self.features is not None and keys else None
         batch = self.processor(
             # A caption without an image is refused there, so that a tiny one stands in for finished image tokens.
             images=[row["image"] for row in rows] if cached is None else self._grey,

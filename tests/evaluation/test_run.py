@@ -99,6 +99,14 @@ def test_a_second_run_generates_only_what_is_missing_and_ends_with_the_same_file
         run_benchmark("coco_karpathy", again, replace(options, protocol=replace(GREEDY, image="blank")))
 
 
+def test_predictions_for_grey_stand_ins_are_not_taken_for_those_of_the_images(tmp_path):
+    data = write_samples(tmp_path / "data", "coco_karpathy", ["en"], "test")
+    options = EvaluationOptions("stub", data, tmp_path / "out", GREEDY, stand_in=True)
+    run_benchmark("coco_karpathy", Stub(), options)
+    with pytest.raises(ValueError, match="predictions with another stand_in_images: give another --output"):
+        run_benchmark("coco_karpathy", Stub(), replace(options, stand_in=False))
+
+
 @pytest.mark.parametrize("broken", [b'{"key":"b","te', b"\0" * 40])
 def test_a_line_of_kept_predictions_that_is_broken_in_the_middle_is_named(broken, tmp_path, capsys):
     command = ["evaluate", "florenz-tiny", "--benchmark", "emoji_scenes", "--languages", "de", "--split", "caption"]
