@@ -44,7 +44,7 @@ def inspect_checkpoint(folder: Path) -> Inspection:
     Example:
 
     ```python
-    >>> from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+    >>> from modeling_florenz import BUNDLED_MODEL
 
     >>> inspect_checkpoint(BUNDLED_MODEL).decoder
     'gemma2'

@@ -16,9 +16,7 @@ def add_commands(commands: Any) -> None:
 
 
 def _dataset(arguments: argparse.Namespace) -> int:
-    try:
-        from ..publishing.scenes_dataset import write_scenes_dataset
-    except ImportError as error:
-        raise ValueError(f"datasets need {error.name}: pip install 'modeling-florenz[train]'") from error
+    from ..publishing.scenes_dataset import write_scenes_dataset
+
     print(write_scenes_dataset(arguments.folder, arguments.train, arguments.test, arguments.pairs))
     return 0

@@ -1,4 +1,4 @@
-"""The command that serves the Space on this machine: `florenz space`."""
+"""The command `florenz space`: serve the Space on this machine."""
 
 import argparse
 import importlib.util
@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+
+from ..extras import install_command
 
 
 def add_commands(commands: Any) -> None:
@@ -34,7 +36,7 @@ def find_app() -> Path:
 
 def _space(arguments: argparse.Namespace) -> int:
     if importlib.util.find_spec("gradio") is None:
-        raise ValueError('the Space needs Gradio: pip install "modeling-florenz[space]"')
+        raise ValueError(f"the Space needs Gradio, which is not installed: {install_command('space')}")
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise ValueError(f"the port is {arguments.port}: use 1 to 65535")
     app = find_app()

@@ -1,9 +1,6 @@
 """The command `florenz train`: run a recipe, one of the package's or one's own."""
 
 import argparse
-import dataclasses
-import logging
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -27,33 +24,22 @@ def add_commands(commands: Any) -> None:
 
 class _Help(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *rest: Any) -> None:
+        from ..training.fields import recipe_fields, recipe_names
+
         parser.print_help()
-        try:
-            from ..training.recipe import RECIPES, FlorenzTrainingArguments, RecipeArguments
-        except ImportError as error:
-            parser.exit(2, f"\nflorenz: {_missing(error)}\n")
-        print("\nrecipes:", ", ".join(sorted(path.stem for path in RECIPES.glob("*.yaml"))))
-        for kind in (RecipeArguments, FlorenzTrainingArguments):
-            print(f"\nfields of {kind.__name__}:")
-            for entry in dataclasses.fields(kind):
-                if entry.init:
-                    made = entry.default_factory is not dataclasses.MISSING
-                    print(f"  {entry.name}: {entry.default_factory() if made else entry.default!r}")
+        print("\nrecipes:", ", ".join(recipe_names()))
+        for kind, fields in recipe_fields().items():
+            print(f"\nfields of {kind}:")
+            for name, default in fields.items():
+                print(f"  {name}: {default}")
         parser.exit()
 
 
-def _missing(error: ImportError) -> str:
-    return f"training needs {error.name}, which is not installed: pip install 'modeling-florenz[train]'"
-
-
 def _train(arguments: argparse.Namespace) -> int:
-    try:
-        from ..training.fine_tuning import fine_tune
-        from ..training.recipe import read_recipe, recipe_path
-        from ..training.smoke import smoke_values
-    except ImportError as error:
-        raise ValueError(_missing(error)) from error
-    logging.basicConfig(format="florenz: %(message)s", level=logging.WARNING, stream=sys.stderr)
+    from ..training.fine_tuning import fine_tune
+    from ..training.recipe import read_recipe, recipe_path
+    from ..training.smoke import smoke_values
+
     path = recipe_path(arguments.recipe)
     values = read_recipe(path, arguments.set)
     if arguments.smoke:

@@ -1,6 +1,6 @@
 """Caption, translate and score with a model that is loaded once."""
 
-import threading
+import importlib.util
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,17 +8,19 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers import TextIteratorStreamer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
+from ..extras import install_command
 from ..processing_florenz import LANGUAGES
 from .scoring import mean_log_probabilities
+from .stream import stream_text
 
 
 # A picture that the bundled model knows.
 SAMPLE_IMAGE = BUNDLED_MODEL / "sample.png"
+SOURCE_LANGUAGE = "en"  # the only one that was translated from in training
 
 ImageSource = str | Path | Image.Image
 
@@ -49,7 +51,8 @@ class Captioner:
     Example:
 
     ```python
-    >>> from modeling_florenz.inference.captioner import SAMPLE_IMAGE, Captioner
+    >>> from modeling_florenz import Captioner
+    >>> from modeling_florenz.inference.captioner import SAMPLE_IMAGE
 
     >>> captioner = Captioner()
     >>> captioner.caption([SAMPLE_IMAGE], language="de")
@@ -65,6 +68,8 @@ class Captioner:
         quantize: str | None = None,
         adapter: str | Path | None = None,
     ) -> None:
+        if adapter is not None and importlib.util.find_spec("peft") is None:
+            raise ValueError(f"an adapter needs peft, which is not installed: {install_command('train')}")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Half precision is slow and coarse on a CPU.
         dtype = torch.float32 if self.device.type == "cpu" else "auto"
@@ -88,8 +93,9 @@ class Captioner:
         prefix: bool | str = False,
         num_beams: int = 4,
         batch_size: int = 8,
+        via: str | None = None,
     ) -> list[str]:
-        """Write one caption an image.
+        """Write one caption per image.
 
         Args:
             images: paths or PIL images.
@@ -99,8 +105,13 @@ class Captioner:
                 itself is not part of the result (paper: this unlocks languages without captions in training).
             num_beams: beams of the search, 1 for greedy.
             batch_size: images at a time.
+            via: caption in this language, which must be English, and translate that beside the same image; English
+                itself stays direct. A prefix then starts the English caption.
+
+        Raises:
+            ValueError: the model does not know the task or a language, or an image cannot be used.
         """
-        rows = self.caption_languages(images, [language], task, prefix, num_beams, batch_size)
+        rows = self.caption_languages(images, [language], task, prefix, num_beams, batch_size, via)
         return [row[language] for row in rows]
 
     def caption_languages(
@@ -111,23 +122,55 @@ class Captioner:
         prefix: bool | str = False,
         num_beams: int = 4,
         batch_size: int = 8,
+        via: str | None = None,
     ) -> list[dict[str, str]]:
-        """Write one caption an image and language; each image goes through the vision tower once."""
+        """Write one caption per image and language; each image goes through the vision tower once.
+
+        Args:
+            languages: ISO 639-1 codes; all that the model knows, if left out.
+            images, task, prefix, num_beams, batch_size, via: see `caption`.
+
+        Returns:
+            the captions of each image by language.
+        """
         languages = self.languages if languages is None else list(languages)
+        self.check_request(languages, task, via)
         results: list[dict[str, str]] = []
         for start in range(0, len(images), batch_size):
             batch = self._open(images[start : start + batch_size])
-            rows: list[dict[str, str]] = [{} for _ in batch]
+            found: dict[str, list[str]] = {}
             features = None
-            for language in languages:
-                inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
-                if features is None:
-                    with torch.inference_mode():
-                        features = self.model.get_image_features(inputs["pixel_values"])
-                for row, text in zip(rows, self._generate(inputs, num_beams, features), strict=True):
-                    row[language] = text
-            results += rows
+            for language in languages if via is None else [via, *languages]:
+                if language in found:
+                    continue
+                if via in (None, language):
+                    inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
+                    if features is None:
+                        features = self.image_features(inputs["pixel_values"])
+                    found[language] = self._generate(inputs, num_beams, features)
+                else:
+                    found[language] = self._translate(found[via], language, num_beams, features)
+            results += [{language: found[language][row] for language in languages} for row in range(len(batch))]
         return results
+
+    def check_request(self, languages: Sequence[str], task: str = "caption", via: str | None = None) -> None:
+        """Check what captions are asked for, before any image is opened.
+
+        Raises:
+            ValueError: the model does not know the task or a language, or cannot translate from `via`.
+        """
+        if via not in (None, SOURCE_LANGUAGE):
+            raise ValueError(
+                f"captions cannot go by way of {via!r}: the model translates from English alone, so use "
+                f"{SOURCE_LANGUAGE!r} or leave it out"
+            )
+        for language in [*languages, *([] if via is None else [via])]:
+            self.processor.prompt(task, language)
+
+    @torch.inference_mode()
+    def image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Run the vision tower on images `(batch, 3, size, size)`; return their tokens for the encoder."""
+        return self.model.get_image_features(pixel_values).pooler_output
 
     def translate(
         self,
@@ -182,25 +225,12 @@ class Captioner:
     def stream(
         self, image: ImageSource, language: str = "en", task: str = "caption", text: str | None = None
     ) -> Iterator[str]:
-        """Yield a caption, or the translation of `text`, piece by piece as it is written (greedy)."""
+        """Yield a caption, or the translation of `text`, piece by piece as it is written (greedy).
+
+        Whoever stops reading in the middle stops the model too.
+        """
         inputs = self.processor(images=self._open([image])[0], task=task, language=language, text=text)
-        streamer = TextIteratorStreamer(self.processor.tokenizer, skip_prompt=True, skip_special_tokens=True)
-        failures: list[BaseException] = []
-
-        def run() -> None:
-            try:
-                self.model.generate(**inputs.to(self.device), streamer=streamer, **self._search(1))
-            except BaseException as error:
-                failures.append(error)
-                streamer.end()
-
-        # A daemon, so that a reader who stops in the middle does not keep the process alive.
-        worker = threading.Thread(target=run, daemon=True)
-        worker.start()
-        yield from streamer
-        worker.join()
-        if failures:
-            raise failures[0]
+        yield from stream_text(self, inputs.to(self.device))
 
     def _open(self, images: Sequence[ImageSource]) -> list[Image.Image]:
         return [open_image(image) if isinstance(image, str | Path) else image for image in images]
@@ -210,12 +240,24 @@ class Captioner:
             raise ValueError(f"num_beams is {num_beams}: it must be at least 1")
         return {"num_beams": num_beams, "early_stopping": num_beams > 1, "do_sample": False}
 
+    def _translate(
+        self, sources: list[str], language: str, num_beams: int, features: torch.Tensor | None
+    ) -> list[str]:
+        """Translate the captions of a batch whose image tokens are known; one without a word stays without."""
+        texts = [""] * len(sources)
+        rows = [row for row, source in enumerate(sources) if source.strip()]
+        if rows and features is not None:
+            given = [sources[row] for row in rows]
+            inputs = self.processor(text=given, task="translate", language=language).to(self.device)
+            for row, text in zip(rows, self._generate(inputs, num_beams, features[rows]), strict=True):
+                texts[row] = text
+        return texts
+
     @torch.inference_mode()
-    def _generate(self, inputs: Any, num_beams: int, features: BaseModelOutputWithPooling | None = None) -> list[str]:
+    def _generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
         inputs = dict(inputs)
         if features is not None:
-            # The same images in another language: only the prompt is new.
-            del inputs["pixel_values"]
-            inputs["mm_encoder_outputs"] = {"image": features}
+            inputs.pop("pixel_values", None)
+            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=features)}
         ids = self.model.generate(**inputs, **self._search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))

@@ -44,7 +44,7 @@ def lora_config(
     Example:
 
     ```python
-    >>> from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+    >>> from modeling_florenz import BUNDLED_MODEL
 
     >>> model = FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL)
     >>> sorted(lora_config(model, "cross_attention", rank=4).modules_to_save)

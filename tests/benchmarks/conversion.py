@@ -11,7 +11,7 @@ import sys
 import time
 from pathlib import Path
 
-from modeling_florenz.cli.checkpoints import DTYPES
+from modeling_florenz.cli.writing import DTYPES, torch_dtype
 from modeling_florenz.sizes import config_from_size
 
 
@@ -37,7 +37,7 @@ def main() -> None:
     arguments = parser.parse_args()
     source, copy, out = (arguments.folder / name for name in ("source", "copy", "florenz"))
     if not source.exists():
-        write_research_checkpoint(source, config_from_size(arguments.size), DTYPES[arguments.dtype])
+        write_research_checkpoint(source, config_from_size(arguments.size), torch_dtype(arguments.dtype))
     size = sum(path.stat().st_size for path in source.iterdir())
     print(
         f"{arguments.size} {arguments.dtype}: {size / 1e9:.2f} GB in {len(list(source.glob('*.safetensors')))} files"

@@ -10,7 +10,6 @@ from PIL import Image
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.world import LANGUAGES
-from modeling_florenz.inference.captioner import Captioner
 
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
@@ -152,39 +151,6 @@ def test_image_decides_what_an_ambiguous_word_means(capsys: pytest.CaptureFixtur
     )
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["winner"] for row in rows] == [False, True]
-
-
-@pytest.fixture(scope="module")
-def captioner() -> Captioner:
-    return Captioner()
-
-
-def test_batches_give_what_single_images_give(captioner: Captioner) -> None:
-    images = [SAMPLE, Image.new("RGB", (50, 80), "white"), SAMPLE]
-    together = captioner.caption(images, language="ru", batch_size=2)
-    assert together == [captioner.caption([image], language="ru")[0] for image in images]
-
-
-def test_languages_share_image_features_and_give_the_same_captions(captioner: Captioner) -> None:
-    [row] = captioner.caption_languages([SAMPLE])
-    assert row == {language: captioner.caption([SAMPLE], language)[0] for language in captioner.languages}
-
-
-def test_streamed_pieces_make_the_greedy_caption(captioner: Captioner) -> None:
-    assert "".join(captioner.stream(SAMPLE, "es")) == captioner.caption([SAMPLE], "es", num_beams=1)[0]
-
-
-def test_stream_raises_what_the_model_raised(captioner: Captioner) -> None:
-    with pytest.raises(ValueError, match="'xx'"):
-        list(captioner.stream(SAMPLE, "xx"))
-
-
-def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
-    [score] = captioner.score(SAMPLE, "A dog.", "de", ["Ein Hund."])
-    inputs = captioner.processor(
-        images=Image.open(SAMPLE), text="A dog.", task="translate", language="de", target="Ein Hund."
-    )
-    assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)
 
 
 def test_a_picture_that_pil_hands_to_another_program_is_refused(tmp_path, capsys):

@@ -103,11 +103,11 @@ DEFECTS = {
         "encoder_tokenizer/tokenizer.json is missing",
     ),
     "broken quick start": (
-        lambda f: _edit(f / "README.md", "from modeling_florenz.inference.captioner import", "from import"),
+        lambda f: _edit(f / "README.md", "from modeling_florenz import", "from import"),
         "does not parse",
     ),
     "quick start of another version": (
-        lambda f: _edit(f / "README.md", "captioner import Captioner", "captioner import OldCaptioner"),
+        lambda f: _edit(f / "README.md", "modeling_florenz import Captioner", "modeling_florenz import OldCaptioner"),
         "README.md imports OldCaptioner, which this package does not have",
     ),
     "absolute path": (
@@ -227,10 +227,7 @@ def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives
     french = "Une image : chien, vélo et palmier."
     assert _load(hub, None, tmp_path) == french
     sample = str(BUNDLED_MODEL / "sample.png")
-    code = (
-        "from modeling_florenz.inference.captioner import Captioner\n"
-        f"print(Captioner({REPO!r}).caption([{sample!r}], 'fr')[0])"
-    )
+    code = f"from modeling_florenz import Captioner\nprint(Captioner({REPO!r}).caption([{sample!r}], 'fr')[0])"
     assert hub.python(code, tmp_path) == french
 
     tensors = load_file(folder / "model.safetensors")
@@ -284,7 +281,7 @@ def test_a_pushed_adapter_is_loaded_on_its_base_and_its_card_is_filled(hub, fold
     run = hub.florenz("push", str(adapter), "owner/adapter")
     assert run.returncode == 0, run.stderr
     code = (
-        "from modeling_florenz.inference.captioner import Captioner\n"
+        "from modeling_florenz import Captioner\n"
         "captioner = Captioner(adapter='owner/adapter')\n"
         f"print(captioner.caption([{str(BUNDLED_MODEL / 'sample.png')!r}], 'de')[0])"
     )

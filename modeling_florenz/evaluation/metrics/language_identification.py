@@ -4,6 +4,8 @@ from collections.abc import Collection
 from functools import cache
 from typing import Any
 
+from ...extras import install_command
+
 
 class LanguageIdentifier:
     """Tell languages apart by py3langid, among candidates.
@@ -51,5 +53,5 @@ def _load() -> Any:
     try:
         from py3langid import langid
     except ImportError:
-        raise ValueError("telling languages needs py3langid: pip install 'modeling-florenz[eval]'") from None
+        raise ValueError(f"telling languages needs py3langid: {install_command('eval')}") from None
     return langid.LanguageIdentifier.from_model_file(langid.MODEL_FILE)

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
+from ...extras import install_command
+
 
 def sacrebleu_score(hypotheses: Sequence[str], references: Sequence[str], language: str) -> dict[str, Any]:
     """Score translations with one reference each: tokenizer zh for Chinese, else 13a.
@@ -23,7 +25,7 @@ def sacrebleu_score(hypotheses: Sequence[str], references: Sequence[str], langua
     try:
         from sacrebleu.metrics import BLEU, CHRF
     except ImportError:
-        raise ValueError("BLEU of translations needs sacreBLEU: pip install 'modeling-florenz[eval]'") from None
+        raise ValueError(f"BLEU of translations needs sacreBLEU: {install_command('eval')}") from None
     if not hypotheses or len(hypotheses) != len(references):
         raise ValueError(f"{len(hypotheses)} translations came with {len(references)} references: give one each")
     bleu, chrf = BLEU(tokenize="zh" if language == "zh" else "13a"), CHRF()

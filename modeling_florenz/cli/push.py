@@ -1,4 +1,4 @@
-"""The commands `florenz push` and `florenz pull`."""
+"""The command `florenz push`."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def add_commands(commands: Any) -> None:
-    """Add both commands to the parser of `florenz`."""
+    """Add the command to the parser of `florenz`."""
     push = commands.add_parser("push", help="check a folder and publish it on the Hub, in one commit")
     push.add_argument("folder", type=Path, metavar="FOLDER", help="of a model, an adapter or a dataset")
     push.add_argument("repo", metavar="OWNER/NAME")
@@ -16,20 +16,14 @@ def add_commands(commands: Any) -> None:
     push.add_argument("--dry-run", action="store_true", help="list what would go, and what is wrong with it")
     push.set_defaults(run=_push)
 
-    pull = commands.add_parser("pull", help="fetch a model, an adapter or a dataset from the Hub into a folder")
-    pull.add_argument("repo", metavar="OWNER/NAME")
-    pull.add_argument("folder", type=Path, metavar="FOLDER")
-    pull.add_argument("--revision", help="branch, tag or commit")
-    pull.set_defaults(run=_pull)
-
 
 def _push(arguments: argparse.Namespace) -> int:
     from ..publishing.push import check_folder, describe, listing, push
 
     if not arguments.folder.is_dir():
-        raise ValueError(f"{arguments.folder} is no folder: give the one to publish")
+        raise ValueError(f"{arguments.folder} is not a folder: give the one to publish")
     if arguments.repo.count("/") != 1 or not all(arguments.repo.split("/")):
-        raise ValueError(f"{arguments.repo!r} is no name of a repository: write OWNER/NAME")
+        raise ValueError(f"{arguments.repo!r} is not the name of a repository: write OWNER/NAME")
     findings = check_folder(arguments.folder)
     if arguments.dry_run:
         for name, size in listing(arguments.folder):
@@ -40,11 +34,4 @@ def _push(arguments: argparse.Namespace) -> int:
         return 2 if findings else 0
     commit = push(arguments.folder, arguments.repo, arguments.private, arguments.revision)
     print(describe(arguments.folder, arguments.repo, commit))
-    return 0
-
-
-def _pull(arguments: argparse.Namespace) -> int:
-    from ..publishing.pull import pull
-
-    print(pull(arguments.repo, arguments.folder, arguments.revision))
     return 0

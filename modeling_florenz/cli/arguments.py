@@ -1,0 +1,52 @@
+"""Arguments that several commands share."""
+
+import argparse
+import json
+from typing import TYPE_CHECKING, Any
+
+from .terminal import one_line
+
+
+if TYPE_CHECKING:
+    from ..inference.captioner import Captioner
+
+
+QUANTIZATIONS = ("int8", "int4")  # as in checkpoint.quantization, which imports torch
+
+
+def at_least_one(value: str) -> int:
+    """Read a whole number of at least 1."""
+    number = int(value)
+    if number < 1:
+        raise ValueError
+    return number
+
+
+at_least_one.__name__ = "whole number of at least 1"  # argparse names it in its sentence
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Add the arguments that name a model, and how its answers are printed."""
+    parser.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
+    parser.add_argument("--revision", help="branch, tag or commit of the repository")
+    parser.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter; it names its model itself")
+    parser.add_argument("--quantize", choices=QUANTIZATIONS, help="layers in fewer bits, for less memory")
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def add_beams(parser: argparse.ArgumentParser) -> None:
+    """Add the argument of the search."""
+    parser.add_argument("--beams", type=at_least_one, default=4, help="beams of the search (default: 4)")
+
+
+def load_captioner(arguments: argparse.Namespace) -> "Captioner":
+    """Load the model that the arguments name."""
+    from ..inference.captioner import Captioner
+
+    return Captioner(arguments.model, arguments.revision, quantize=arguments.quantize, adapter=arguments.adapter)
+
+
+def print_record(arguments: argparse.Namespace, record: dict[str, Any], *columns: str) -> None:
+    """Print one answer: the record as JSON, or columns with tabs between them."""
+    line = json.dumps(record, ensure_ascii=False) if arguments.json else "\t".join(map(one_line, columns))
+    print(line, flush=True)
