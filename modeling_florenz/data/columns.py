@@ -1,4 +1,4 @@
-"""Put every dataset into the same columns: images opened on access, rows checked when loaded."""
+"""Put every dataset into the same columns: rows are checked when loaded, images are opened when read."""
 
 import io
 import os
@@ -19,7 +19,7 @@ from .images import open_image
 
 @dataclass
 class OpenedImage(Image):
-    """Hold images as paths or bytes that are opened like every other image of the package, not as PIL would."""
+    """Hold images as paths or bytes, opened like all images in the package instead of by PIL directly."""
 
     def decode_example(self, value: dict[str, Any], token_per_repo_id: Any = None) -> PILImage.Image:
         """Open the image of one row."""
@@ -50,7 +50,7 @@ ISO_639_1 = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Hold one example: the target is the first reference, `where` tells a reader of errors where it stands.
+    """Hold one example: the target is the first reference; `where` says in errors where the example is.
 
     `incorrect` is a wrong translation that another image would make right; a dataset has one in all rows or in none.
     """
@@ -70,12 +70,12 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
 
     Args:
         rows: checked one by one.
-        origin: file or folder of the rows, to be named if there is none.
+        origin: file or folder of the rows, named in the error if there are none.
         stand_in: show a plain grey picture where an image is missing, for trial runs on text alone.
 
     Raises:
-        ValueError: there is no row, or one has an unknown task or language, an empty text, a source where none is
-            due or none where one is, a key that is taken, or no image.
+        ValueError: there is no row, or one has an unknown task or language, an empty text, a source it
+            should not have or lacks one it needs, a key that is taken, or no image.
     """
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "incorrect")}
     places: dict[str, str] = {}
@@ -83,7 +83,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
         _check_name(row)
         _check_texts(row)
         if row.key in places:
-            raise ValueError(f"{row.where}: {row.key} is there already, in {places[row.key]}: keep one of them")
+            raise ValueError(f"{row.where}: the key {row.key} is also in {places[row.key]}: keep one of them")
         places[row.key] = row.where
         found = os.path.isfile(row.image)
         if not found and not stand_in:
@@ -91,7 +91,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
                 f"{row.where}: the image {row.image} does not exist: put it there, or pass stand_in=True for a trial "
                 "run on text alone"
             )
-        # Only a path with a root is sure never to be taken for the address of a file elsewhere.
+        # Only an absolute path can never be mistaken for an address.
         image = {"bytes": None, "path": str(row.image.absolute())} if found else {"bytes": _grey(), "path": None}
         for name in ("task", "language", "source", "references", "key"):
             columns[name].append(getattr(row, name))
@@ -100,7 +100,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
         if row.incorrect is not None:
             columns["incorrect"].append(row.incorrect)
     if not places:
-        raise ValueError(f"{origin} holds no row of what was asked for: check that its files are complete")
+        raise ValueError(f"{origin} holds no rows of what was asked for: check that its files are complete")
     if not columns["incorrect"]:
         del columns["incorrect"]
         return Dataset.from_dict(columns, features=COLUMNS)
@@ -108,7 +108,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
 
 
 def caption_rows(row: Row, training: bool) -> Iterator[Row]:
-    """Give an image with all its references as one row or, for training, each of its captions as a row."""
+    """Yield an image with all its references as one row or, for training, one row per caption."""
     if not training:
         yield row
         return
@@ -117,10 +117,10 @@ def caption_rows(row: Row, training: bool) -> Iterator[Row]:
 
 
 def warn_if_incomplete(path: Path, found: int, published: int) -> None:
-    """Warn that a dataset is not the published one, whose results would not compare with others'."""
+    """Warn if a dataset is not complete, because its results cannot be compared with published ones."""
     if found != published:
         warnings.warn(
-            f"{path} has {found:,} entries, but {published:,} were published: results on it compare with no others",
+            f"{path} has {found:,} entries, but {published:,} were published: its results cannot be compared",
             stacklevel=3,
         )
 
@@ -137,22 +137,22 @@ def _check_texts(row: Row) -> None:
     try:
         check_choice("task", row.task, TASKS)
         if row.language not in ISO_639_1:
-            raise ValueError(f"the language {row.language!r} is no ISO 639-1 code: give one such as en, de or zh")
+            raise ValueError(f"the language {row.language!r} is not an ISO 639-1 code: give one such as en, de or zh")
         translates = SOURCE in TASKS[row.task]
         if translates and row.language == "en":
-            raise ValueError("translate goes from English into another language: give that language, not 'en'")
+            raise ValueError("translations are from English into another language: give that language, not 'en'")
         if translates != bool(row.source.strip()):
             due = "needs a source, the English text" if translates else "takes no source: leave it out"
             raise ValueError(f"the task {row.task} {due}")
         if not row.references:
-            raise ValueError("there is no text: give at least one")
+            raise ValueError("there are no texts: give at least one")
         texts = [row.source, *row.references, *([] if row.incorrect is None else [row.incorrect])]
         if not all(text.strip() for text in texts[1:]):
-            raise ValueError("a text is empty: write one or take the row out")
+            raise ValueError("a text is empty: write one or remove the row")
         "".join(texts).encode()
     except UnicodeEncodeError:
-        # JSON can escape half of a character, which no file of text can hold.
-        raise ValueError(f"{row.where}: a text holds half a character (a surrogate): write it anew") from None
+        # JSON can escape half of a character, which no text file can hold.
+        raise ValueError(f"{row.where}: a text holds half a character (a surrogate): write it again") from None
     except ValueError as error:
         raise ValueError(f"{row.where}: {error}") from None
 

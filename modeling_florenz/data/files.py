@@ -1,4 +1,4 @@
-"""Read the files of datasets: what is missing or broken is told in one sentence with file, line and what to do."""
+"""Read the files of datasets: errors are one sentence with file, line and what to do."""
 
 import gzip
 import json
@@ -18,7 +18,7 @@ def read_text(path: Path, fix: str = "put the published file there, plain or as 
     """Read a UTF-8 file, or its `.gz` beside it.
 
     Raises:
-        ValueError: neither is there, or it is cut short or no UTF-8; `fix` says what to do if it is missing.
+        ValueError: neither is there, or it is cut off or not UTF-8; `fix` says what to do if it is missing.
     """
     packed = path.with_name(path.name + ".gz")
     path = packed if packed.is_file() and not path.exists() else path
@@ -32,23 +32,23 @@ def read_text(path: Path, fix: str = "put the published file there, plain or as 
         line = error.object[: error.start].count(b"\n") + 1
         raise ValueError(f"{path} line {line} is not UTF-8: save the file as UTF-8") from None
     except (OSError, EOFError, zlib.error) as error:
-        raise ValueError(f"{path} could not be read ({error}): fetch the file anew") from None
+        raise ValueError(f"{path} could not be read ({error}): download the file again") from None
 
 
 def read_lines(path: Path) -> list[str]:
-    """Read a file with one text a line, none of them empty; blanks around the texts stay."""
-    # Other marks that `str.splitlines` knows can stand within a sentence.
+    """Read a file with one text per line, none of them empty; spaces around the texts are kept."""
+    # Other separators that `str.splitlines` knows can occur within a sentence.
     lines = read_text(path).split("\n")
     if not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            raise ValueError(f"{path} line {number} is empty: every line needs its text, fetch the file anew")
+            raise ValueError(f"{path} line {number} is empty: every line needs a text, download the file again")
     return lines
 
 
 def read_parallel(paths: Sequence[Path]) -> list[tuple[str, ...]]:
-    """Read files whose lines with the same number belong together.
+    """Read files whose lines correspond to each other.
 
     Raises:
         ValueError: the files differ in length.
@@ -57,8 +57,8 @@ def read_parallel(paths: Sequence[Path]) -> list[tuple[str, ...]]:
     for path, lines in zip(paths, columns, strict=True):
         if len(lines) != len(columns[0]):
             raise ValueError(
-                f"{path} has {len(lines):,} lines, but {paths[0]} has {len(columns[0]):,}: their lines belong "
-                "together, fetch both anew"
+                f"{path} has {len(lines):,} lines, but {paths[0]} has {len(columns[0]):,}: their lines must "
+                "correspond, download both again"
             )
     return list(zip(*columns, strict=True))
 
@@ -80,13 +80,13 @@ def field(record: Any, name: str, kind: type, where: str) -> Any:
     value = record.get(name) if isinstance(record, dict) else None
     if not isinstance(value, kind):
         raise ValueError(
-            f"{where} needs {name!r} as {_KINDS[kind]}, not {value!r:.60}: mend it or fetch the file anew"
+            f"{where} needs {name!r} as {_KINDS[kind]}, not {value!r:.60}: fix it or download the file again"
         )
     return value
 
 
 def image_folders(folder: Path) -> list[Path]:
-    """List a folder and the folders in it: archives of images are unpacked into one or the other."""
+    """List a folder and the folders in it: archives of images are unpacked into either."""
     if not folder.is_dir():
         return [folder]
     return [folder, *sorted(inside for inside in folder.iterdir() if inside.is_dir())]
@@ -95,11 +95,11 @@ def image_folders(folder: Path) -> list[Path]:
 def find_image(folders: Sequence[Path], name: str, where: str) -> Path:
     """Find an image by its name in the first folder that has it; if none has, return where it should be.
 
-    A name that another system wrote is found too: in other letter case, with accents composed otherwise, or with
-    backslashes between folders.
+    A name from another system is found too: in other letter case, with accents in another form, or with backslashes
+    between folders.
 
     Raises:
-        ValueError: the name or a link leads out of the folder, or several files are named alike.
+        ValueError: the name or a link leads out of the folder, or several files have similar names.
     """
     for written in dict.fromkeys((name, name.replace("\\", "/"))):
         parts = PurePosixPath(written).parts
@@ -128,7 +128,7 @@ def find_alike(folder: Path, *parts: str) -> Path | None:
     """Find a file below a folder by names that may differ in letter case and Unicode form.
 
     Raises:
-        ValueError: several names are alike.
+        ValueError: several names are equal in this sense.
     """
     for part in parts:
         if not os.path.lexists(folder / part):
@@ -146,7 +146,7 @@ def find_alike(folder: Path, *parts: str) -> Path | None:
 
 
 def is_inside(path: Path, folder: Path) -> bool:
-    """Tell whether a path stays inside a folder where links lead."""
+    """Return whether a path stays inside a folder once links are followed."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))
 
 
@@ -156,7 +156,7 @@ def _alike(name: str) -> str:
 
 @lru_cache(maxsize=64)
 def _names(folder: Path, changed: int) -> dict[str, tuple[str, ...]]:
-    """List what is in a folder by how names compare; `changed` is when it was last written to."""
+    """List what is in a folder, by normalised name; `changed` is when it was last written to."""
     names: dict[str, tuple[str, ...]] = {}
     for name in sorted(os.listdir(folder)):
         names[_alike(name)] = (*names.get(_alike(name), ()), name)
@@ -167,4 +167,4 @@ def _parse(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is no JSON ({error}): mend it or fetch the file anew") from None
+        raise ValueError(f"{where} is not JSON ({error}): fix it or download the file again") from None

@@ -1,4 +1,4 @@
-"""Load a folder of one's own: images with one file of captions, or with a text file beside each."""
+"""Load a folder of your own: images with one file of captions, or with a text file beside each."""
 
 import csv
 import io
@@ -17,14 +17,14 @@ _IMAGE, _TEXT, _OPTIONAL = ("image", "file_name"), ("text", "caption"), ("langua
 
 
 def load_folder(folder: str | Path, task: str, language: str, stand_in: bool = False) -> Dataset:
-    """Load captions or translations from `captions.jsonl` or `captions.csv`, else from one `.txt` an image.
+    """Load captions or translations from `captions.jsonl` or `captions.csv`, or else from one `.txt` per image.
 
     Args:
         folder: holds the images. The file names them, relative to the folder, in the column `image` or `file_name`,
-            with what the model shall write in `text` or `caption`; optional columns are `language`, `source` (the
-            English text to translate) and `task`. Without such a file, `a.txt` tells what to write for `a.jpg`.
-        task: caption, detailed_caption, more_detailed_caption or translate, where a row names none.
-        language: ISO 639-1 code, where a row names none.
+            with what the model should write in `text` or `caption`; optional columns are `language`, `source` (the
+            English text to translate) and `task`. Without such a file, `a.txt` holds the text for `a.jpg`.
+        task: caption, detailed_caption, more_detailed_caption or translate, for rows that name none.
+        language: ISO 639-1 code, for rows that name none.
         stand_in: show a grey picture where an image named in the file is missing.
 
     Raises:
@@ -38,7 +38,7 @@ def load_folder(folder: str | Path, task: str, language: str, stand_in: bool = F
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise ValueError(f"{folder} is no folder: give the one with the images")
+        raise ValueError(f"{folder} is not a folder: give the one with the images")
     files = [path for path in (folder / "captions.jsonl", folder / "captions.csv") if path.exists()]
     if len(files) == 2:
         raise ValueError(f"{folder} holds both captions.jsonl and captions.csv: keep one of them")
@@ -58,8 +58,8 @@ def _file_rows(folder: Path, path: Path, task: str, language: str) -> Iterator[R
     records = _read_csv(path) if path.suffix == ".csv" else read_json_lines(path)
     for number, (where, record) in enumerate(records, start=1):
         if not isinstance(record, dict):
-            raise ValueError(f"{where} is no object: write lines such as {{'image': 'a.jpg', 'text': 'A dog.'}}")
-        # A misspelt column would be passed over, and its rows taken for something else.
+            raise ValueError(f"{where} is not an object: write lines such as {{'image': 'a.jpg', 'text': 'A dog.'}}")
+        # A misspelt column would be ignored, and its rows taken for something else.
         if unknown := [name for name in record if name not in (*_IMAGE, *_TEXT, *_OPTIONAL)]:
             raise ValueError(
                 f"{where} has the column {unknown[0]!r}: only {', '.join((*_IMAGE, *_TEXT, *_OPTIONAL))} are known"
@@ -80,7 +80,7 @@ def _file_rows(folder: Path, path: Path, task: str, language: str) -> Iterator[R
 def _one_of(names: tuple[str, str], record: dict[str, Any], where: str) -> str:
     given = [name for name in names if record.get(name) is not None]
     if len(given) != 1:
-        raise ValueError(f"{where} needs one of the columns {' and '.join(names)}, and has {len(given)}: mend the row")
+        raise ValueError(f"{where} needs one of the columns {' and '.join(names)}, and has {len(given)}: fix the row")
     return field(record, given[0], str, where)
 
 
@@ -91,10 +91,10 @@ def _read_csv(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         if len(set(names)) != len(names):
             raise ValueError(f"{path} line 1 names a column twice: keep one of them")
         for record in reader:
-            # The inner reader's count: the outer one's stands still over blank lines and errors.
+            # The inner reader's count: the outer one does not count blank lines and errors.
             where = f"{path} line {reader.reader.line_num}"
             if None in record or None in record.values():
-                raise ValueError(f"{where} has not as many cells as the header: put texts with commas in quotes")
+                raise ValueError(f"{where} does not have as many cells as the header: put texts with commas in quotes")
             yield where, record
     except csv.Error as error:
-        raise ValueError(f"{path} line {reader.reader.line_num} is no CSV ({error}): mend the line") from None
+        raise ValueError(f"{path} line {reader.reader.line_num} is not CSV ({error}): fix the line") from None

@@ -1,4 +1,4 @@
-"""Leave out the metadata of an image file, where PIL refuses the pixels because of them."""
+"""Remove the metadata of an image file, for cases in which PIL refuses the pixels because of it."""
 
 import io
 import re
@@ -7,16 +7,16 @@ from typing import BinaryIO
 
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-# What decides how the picture looks, the orientation in eXIf among it.
+# What determines how the picture looks, including the orientation in eXIf.
 _CHUNKS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND", b"eXIf")
-# An entry in the list of items: flags, number and protection, then the kind by which EXIF is found.
+# An entry in the list of items: flags, number and protection, then the kind that marks EXIF.
 _AVIF_EXIF = re.compile(rb"(infe.{8,10}?)Exif", re.DOTALL)
 
 
 def without_metadata(file: BinaryIO) -> BinaryIO | None:
     """Copy a PNG file without its texts, colour profile and the like, or an AVIF file without its EXIF.
 
-    How an AVIF is turned stands outside its EXIF. Of the other formats PIL passes over broken metadata by itself.
+    The orientation of an AVIF file is not in its EXIF. In the other formats, PIL ignores broken metadata by itself.
 
     Args:
         file: open and seekable.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 
-# Write entries into a folder: of a split, for pairs of task and language.
+# Writes entries into a folder: for a split, and pairs of task and language.
 Writer = Callable[[Path, str, Sequence[tuple[str, str]]], None]
 
 SAMPLES = 6
@@ -33,7 +33,7 @@ def write_multi30k(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -
 
 
 def write_commute(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -> None:
-    """Write sentences of CoMMuTE whose wrong translation is the right one of the next."""
+    """Write sentences of CoMMuTE, each with the right translation of another as its wrong one."""
     ending = "" if split == "test" else f"_{split}"
     names = [f"{index}.png" for index in range(SAMPLES)]
     _write_images(folder / f"images{ending}", names)
@@ -50,7 +50,7 @@ def write_commute(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) ->
 
 
 def write_xm3600(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -> None:
-    """Write images of Crossmodal-3600 with one caption a language."""
+    """Write images of Crossmodal-3600 with one caption per language."""
     keys = [f"{index:016x}" for index in range(SAMPLES)]
     _write_images(folder / "images", [f"{key}.jpg" for key in keys])
     rows: list[dict[str, Any]] = [{"image/key": key} for key in keys]
@@ -112,7 +112,7 @@ def write_image_paragraphs(folder: Path, split: str, pairs: Sequence[tuple[str, 
 
 
 def write_folder(folder: Path, split: str, pairs: Sequence[tuple[str, str]]) -> None:
-    """Write a folder of one's own, with a row for each image and pair."""
+    """Write a folder of your own, with a row for each image and pair."""
     names = [f"{index}.png" for index in range(SAMPLES)]
     _write_images(folder, names)
     rows: list[dict[str, str]] = []
@@ -140,7 +140,7 @@ def _captions(language: str) -> list[str]:
     from .emoji_scenes.world import PREFIXES
 
     world, scenes = _scenes()
-    # The world speaks seven languages; for a trial run in another its English will do.
+    # The world has seven languages; for a trial run in another, English will do.
     return [world.caption(scene, language if language in PREFIXES else "en") for scene in scenes]
 
 

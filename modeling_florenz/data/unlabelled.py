@@ -9,7 +9,7 @@ from typing import Any
 from .images import folder_images, open_image
 
 
-UNLABELLED = "unlabelled"  # what stands in the place of the task
+UNLABELLED = "unlabelled"  # takes the place of the task
 
 
 class UnlabelledRows:
@@ -62,9 +62,9 @@ def load_unlabelled(folder: str | Path, language: str, examples: int = 0) -> Unl
     """Load the images of a folder, at most `examples` of them, by name; all for 0.
 
     Raises:
-        ValueError: the folder holds no image, or the language is English, by way of which the captions are made.
+        ValueError: the folder holds no image, or the language is English, in which the captions are written first.
     """
     if language == "en":
-        raise ValueError("unlabelled images are captioned by way of English: languages must be others, not en")
+        raise ValueError("unlabelled images are captioned by way of English: give other languages than en")
     paths = folder_images(Path(folder))
     return UnlabelledRows(paths[:examples] if examples else paths, language)

@@ -1,1 +1,1 @@
-"""Experiments over arms, sizes, budgets and seeds in the emoji world."""
+"""Experiments on emoji scenes over arms, sizes, budgets and seeds."""

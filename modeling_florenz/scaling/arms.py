@@ -1,4 +1,4 @@
-"""Describe the arms of an experiment: runs that are alike in everything but what their sources hide."""
+"""Describe the arms of an experiment: runs that differ only in what the arm says, such as what their sources hide."""
 
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -12,7 +12,7 @@ from ..data.hiding import Hiding
 
 @dataclass(frozen=True)
 class Arm:
-    """Say in what an arm differs from the plain recipe."""
+    """Describe how an arm differs from the plain recipe."""
 
     name: str
     seeds: tuple[int, ...]
@@ -21,8 +21,8 @@ class Arm:
     hiding_languages: tuple[str, ...] = ()
     hidden_things: str = "all"  # all, or half: every other noun of the world
     other_image: bool = False  # translations show the image of another scene
-    alignment: float = 0.0  # weight of the loss that holds the image's states close to those of the source's words
-    start: str = ""  # letter of the arm whose finished run this one goes on from
+    alignment: float = 0.0  # weight of the loss that keeps the image's states close to those of the source's words
+    start: str = ""  # letter of the arm whose finished run this one starts from
     self_taught_steps: int = 0  # steps on the run's own pivot captions
 
     def __post_init__(self) -> None:
@@ -41,7 +41,7 @@ class Arm:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Hold what all runs share, and the arms by letter."""
+    """Hold what all runs have in common, and the arms by letter."""
 
     steps: int
     batch_size: int
@@ -51,7 +51,7 @@ class Experiment:
     arms: dict[str, Arm]
 
     def runs(self) -> list[tuple[str, int]]:
-        """List arms and seeds in the order to run them: of each arm the first seed, then the second."""
+        """List arms and seeds in the order to run them: every arm with the first seed, then with the second."""
         seeds = sorted({seed for arm in self.arms.values() for seed in arm.seeds})
         return [(letter, seed) for seed in seeds for letter, arm in self.arms.items() if seed in arm.seeds]
 

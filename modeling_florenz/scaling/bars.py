@@ -12,10 +12,10 @@ Rows = dict[tuple[str, int], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Verdict:
-    """Say, seed by seed, what was found and whether the bar holds; it holds only if it does in every seed."""
+    """Hold what was found, seed by seed, and whether the bar holds, which it must in every seed."""
 
     found: dict[int, str]
-    holds: bool | None  # nothing while a run is missing
+    holds: bool | None  # None while a run is missing
 
 
 def decide(name: str, rows: Rows, seeds: tuple[int, ...]) -> Verdict:
@@ -92,7 +92,7 @@ def _prefix(row: dict[str, Any]) -> tuple[str, bool]:
     return str(gain), gain.value >= 0.3
 
 
-# The runs that a bar compares, by letter of their arm, and how it is decided for a seed.
+# The runs that a bar compares, by the letters of their arms, and how the bar is decided for a seed.
 _BARS: dict[str, tuple[str, Callable[..., tuple[str, bool]]]] = {
     "carries_over_to_other_nouns": ("ag", _gain(UNTAUGHT, "never hidden", 0.10)),
     "carries_over_to_other_languages": ("ae", _gain(("es", "ru", "zh"), "all", 0.10)),

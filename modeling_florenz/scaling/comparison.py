@@ -58,6 +58,6 @@ def _draws(items: int) -> np.ndarray:
 
 
 def estimate(scores: np.ndarray) -> Estimate:
-    """Return the mean of scenes with its interval; of a difference of the same scenes, the paired one."""
+    """Return the mean of scenes with its interval; for differences on the same scenes, the paired interval."""
     low, high = np.quantile(_draws(len(scores)) @ scores, (0.025, 0.975))
     return Estimate(float(scores.mean()), float(low), float(high))

@@ -1,4 +1,4 @@
-"""Draw what the arms name right in captions of untaught languages."""
+"""Draw what share of the things each arm names correctly in captions of untaught languages."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,7 @@ from .arms import Experiment
 
 
 _INK, _LINE, _PAPER = "#20242c", "#9aa3b2", "#ffffff"
-# Blue and orange are told apart in grey print and by eyes that see no green or no red.
+# Blue and orange can be told apart in grey print and by colour-blind readers.
 _SERIES = {"never hidden": "#1f5fa8", "hidden half": "#f0a030"}
 _WORDS = {"never hidden": "scenes of nouns never hidden", "hidden half": "scenes of nouns of the hidden half"}
 

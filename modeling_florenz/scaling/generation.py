@@ -1,4 +1,4 @@
-"""Generate for many rows whose image tokens are known."""
+"""Generate texts for many rows whose image tokens are already computed."""
 
 from collections.abc import Sequence
 
@@ -21,11 +21,11 @@ def generate(
     prefix: bool = False,
     batch_size: int = 100,
 ) -> list[str]:
-    """Write one text a row, greedily, at most 64 tokens long.
+    """Write one text per row, greedily, at most 64 tokens long.
 
     Args:
-        image_features: finished image tokens `(rows, image, width)`.
-        languages: target language, row by row; one for all rows where a prefix is asked for.
+        image_features: computed image tokens `(rows, image, width)`.
+        languages: target language, row by row; the same for all rows if a prefix is asked for.
         sources: what to translate, row by row.
     """
     grey = Image.new("RGB", (32, 32), (128, 128, 128))
@@ -34,7 +34,7 @@ def generate(
     for start in range(0, len(image_features), batch_size):
         batch = slice(start, start + batch_size)
         inputs = processor(
-            images=grey,  # stands in for the finished features: a caption asks for an image
+            images=grey,  # stands in for the computed features: a caption needs an image
             text=None if sources is None else list(sources[batch]),
             task=task,
             language=list(languages[batch]),

@@ -47,7 +47,7 @@ def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor,
         count: number of scenes, even.
 
     Returns:
-        cells by mode, language and measure (`exact`, `things`, `language`): a string with one digit a scene, in the
+        cells by mode, language and measure (`exact`, `things`, `language`): a string with one digit per scene, in the
         order of `measured_scenes`; and `nouns`, the number of things of each scene, likewise.
     """
     world = EmojiWorld()

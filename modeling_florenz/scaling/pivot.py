@@ -24,7 +24,7 @@ def compare(row: dict[str, Any]) -> dict[str, Any]:
     """Return, by language, the share of exact captions direct and by pivot, and direct minus pivot with its interval.
 
     Args:
-        row: cells as `measure` gives them, or the row of a run.
+        row: cells as `measure` returns them, or the row of a run.
     """
     found: dict[str, Any] = {}
     for language in LANGUAGES:
@@ -38,7 +38,7 @@ def compare(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def table(models: dict[str, dict[str, Any]]) -> str:
-    """Lay out a row for each model and way, a column for each language."""
+    """Format a table with a row for each model and way, and a column for each language."""
     lines = [f"| captions exact | {' | '.join(LANGUAGES)} |", "|---" * (len(LANGUAGES) + 1) + "|"]
     for name, found in models.items():
         for way in ("direct", "pivot"):

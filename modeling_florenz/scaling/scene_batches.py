@@ -1,4 +1,4 @@
-"""Feed a run with scenes whose tower features are known, and train on them."""
+"""Train a run on scenes whose tower features are already computed."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +16,7 @@ from ..processing_florenz import FlorenzProcessor
 
 
 class SceneTexts(Dataset):
-    """Give training example `i` of the world with the tower's features of its scene, or of another scene."""
+    """Return training example `i` of the world with the tower's features of its scene, or of another scene."""
 
     def __init__(
         self, world: EmojiWorld, coverage: Coverage, seed: int, features: np.ndarray, other_image: bool = False
@@ -36,7 +36,7 @@ class SceneTexts(Dataset):
 
 @dataclass
 class FeatureCollator:
-    """Turn rows with `features` into a batch; with `align`, captions of the translated images are asked for beside it.
+    """Turn rows with `features` into a batch; with `align`, also with caption prompts for translated images.
 
     A batch holds `tower_features` `(batch, channels, grid, grid)` and, with `align`, `source_mask` `(batch, prompt)`,
     which marks the words of the source, and `caption_ids` and `caption_mask` `(batch, prompt)`.
@@ -49,7 +49,7 @@ class FeatureCollator:
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         batch = dict(
             self.processor(
-                images=self._grey,  # stands in for the finished features: a caption asks for an image
+                images=self._grey,  # stands in for the computed features: a caption needs an image
                 text=[row["source"] for row in rows],
                 task=[row["task"] for row in rows],
                 language=[row["language"] for row in rows],
@@ -83,7 +83,7 @@ class FeatureCollator:
 
 
 def alignment_loss(words: torch.Tensor, marks: torch.Tensor, image: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return how far the states of the source's words are from what attention to the image's states can give.
+    """Return how far the states of the source's words are from what attention can find among the image's states.
 
     Args:
         words: encoder states `(rows, prompt, width)` under the translation prompt; no gradient flows into them.

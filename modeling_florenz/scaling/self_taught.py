@@ -1,4 +1,4 @@
-"""Let a model caption scenes in languages it was never taught to caption in, by way of its own English."""
+"""Let a model caption scenes by way of its own English, in languages without captions in its training."""
 
 import json
 from pathlib import Path
@@ -25,10 +25,10 @@ def pivot_captions(
     features: np.ndarray,
     count: int,
 ) -> list[dict[str, Any]]:
-    """Caption the first scenes in English and translate that beside the image, the languages in turn; kept in a file.
+    """Caption the first scenes in English and translate that beside the image, each language in turn; keep the file.
 
     Returns:
-        one row a scene: `language`, `source` (the English caption), `target`.
+        one row per scene: `language`, `source` (the English caption), `target`.
     """
     if path.exists():
         return [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -51,7 +51,7 @@ def pivot_captions(
 
 
 class SelfTaughtScenes(Dataset):
-    """Alternate between a pivot caption of an unlabelled scene and an ordinary example, so that nothing is lost."""
+    """Alternate between pivot captions of unlabelled scenes and ordinary examples, so that nothing is forgotten."""
 
     def __init__(
         self,

@@ -1,7 +1,7 @@
 """Let a model teach itself: its own captions by way of English are the targets of direct ones.
 
-An image without a label is captioned in English, and that is translated beside the image. What the model itself finds
-unlikely is left out.
+An image without a label is captioned in English, and this caption is translated beside the image. Captions that the
+model itself finds unlikely are left out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -21,12 +21,12 @@ from .training_data import Groups
 
 
 class SelfTaught:
-    """Give images with the model's own words as targets.
+    """Pair images with the model's own texts as targets.
 
     Args:
         images: rows with an `image`.
         entries: the model's captions by way of English: `row`, `language`, `source` (in English) and `target`.
-        task: `caption` for direct captions in the entry's language, or `translate` for what the model can do already,
+        task: `caption` for direct captions in the entry's language, or `translate` for what the model can already do,
             the translation of its English caption.
     """
 
@@ -75,7 +75,7 @@ def best_share(entries: Sequence[dict[str, Any]], keep: float) -> list[dict[str,
 
 
 def self_taught_groups(names: Iterable[str]) -> list[str]:
-    """List the groups of training data, with those that self-teaching makes in the place of unlabelled images."""
+    """List the groups of training data, with those that self-teaching makes from unlabelled images."""
     found: dict[str, None] = {}
     for name in names:
         kind, _, language = name.partition("/")
@@ -118,16 +118,16 @@ def teach_itself(
 ) -> Groups:
     """Caption images in a language by way of English (greedy), and keep the likeliest captions.
 
-    What the model can do already is rehearsed with the same words: its English captions and their translations.
+    What the model can already do is rehearsed with the same texts: its English captions and their translations.
 
     Args:
         images: rows with an `image`.
         language: ISO 639-1 code that the model can translate into.
         keep: share of the captions to keep.
-        path: JSON lines that keep the captions; what they hold is not made again.
+        path: JSON lines that store the captions; those in the file are not made again.
 
     Returns:
-        groups of examples: captions in the language, the same images' captions in English, and translations.
+        groups of examples: captions in the language, captions of the same images in English, and translations.
 
     Raises:
         ValueError: no caption is left.
@@ -145,7 +145,7 @@ def teach_itself(
     # An image that could not be read or an empty caption teaches nothing.
     found = best_share([entry for entry in entries if entry["target"].strip()], keep)
     if not found:
-        raise ValueError(f"not one caption in {language} is left to learn from: check the images and the model")
+        raise ValueError(f"no caption in {language} is left to learn from: check the images and the model")
     english = [{**entry, "language": "en", "target": entry["source"]} for entry in found]
     return {
         f"caption/{language}": SelfTaught(images, found, "caption"),

@@ -20,7 +20,7 @@ def smoke_values(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     What is kept: the method, the parts, the data formats, shares, grounding and rehearsal. What is not: the model,
     sizes and lengths, mixed precision, and the number of steps.
     """
-    warnings.filterwarnings("ignore", message=".* results on it compare with no others")
+    warnings.filterwarnings("ignore", message=".* were published")
     recipe = parse_recipe({**values, "output_dir": str(folder / "run"), "bf16": False, "fp16": False}).arguments
     for source in (*recipe.train_data, *recipe.eval_data):
         if write := find_dataset(source.dataset).sample_writer:

@@ -476,17 +476,17 @@ BROKEN = [
         "multi30k",
         SPLITS + "train.txt",
         lambda path: write(path, "1.jpg"),
-        "train.txt has 1 lines, but .*train.de has 2: their lines belong together",
+        "train.txt has 1 lines, but .*train.de has 2: their lines must correspond",
     ),
     ("multi30k", RAW + "train.de", lambda path: replace_line(path, 2, " "), "train.de line 2 is empty"),
     ("multi30k", RAW + "train.de", lambda path: path.write_bytes(b"a\n\xff\n"), "train.de line 2 is not UTF-8"),
-    ("multi30k", RAW + "train.de", cut_gz, "train.de.gz could not be read .*: fetch the file anew"),
+    ("multi30k", RAW + "train.de", cut_gz, "train.de.gz could not be read .*: download the file again"),
     ("multi30k", RAW + "train.de", lambda path: write(path.with_name("train.de")), "train.en has 2 lines, but"),
     (
         "multi30k",
         SPLITS + "train.txt",
         lambda path: replace_line(path, 2, "1.jpg"),
-        "line 2: .*1.jpg is there already",
+        "line 2: the key .*1.jpg is also in",
     ),
     (
         "multi30k",
@@ -497,7 +497,7 @@ BROKEN = [
     ("captions", "multi30k/data/task2/raw/train.4.de", lambda path: replace_line(path, 1, ""), "train.4.de line 1 is"),
     ("commute", "commute/en-ru/img.order", lambda path: write(path, "a.jpeg"), "img.order has 1 lines, but"),
     ("commute", "commute/en-ru/incorrect.ru", Path.unlink, "incorrect.ru does not exist"),
-    ("xm3600", "xm3600/captions.jsonl", lambda path: write(path, '{"image/key"'), "captions.jsonl line 1 is no JSON"),
+    ("xm3600", "xm3600/captions.jsonl", lambda path: write(path, '{"image/key"'), "captions.jsonl line 1 is not JSON"),
     (
         "xm3600",
         "xm3600/captions.jsonl",
@@ -508,7 +508,7 @@ BROKEN = [
         "xm3600",
         "xm3600/captions.jsonl",
         lambda path: write(path, '{"image/key": "a", "es": {"caption": []}}'),
-        "line 1: there is no text",
+        "line 1: there are no texts",
     ),
     (
         "xm3600",
@@ -522,8 +522,13 @@ BROKEN = [
         lambda path: write(path, '{"image/key": "a", "es": {"caption": [5]}}'),
         "line 1 has a caption in es that is not a text",
     ),
-    ("xm3600", "xm3600/captions.jsonl", lambda path: write(path), "captions.jsonl holds no row of what was asked for"),
-    ("coco", "coco/dataset_coco.json", lambda path: write(path, "[" * 100_000), "dataset_coco.json is no JSON"),
+    (
+        "xm3600",
+        "xm3600/captions.jsonl",
+        lambda path: write(path),
+        "captions.jsonl holds no rows of what was asked for",
+    ),
+    ("coco", "coco/dataset_coco.json", lambda path: write(path, "[" * 100_000), "dataset_coco.json is not JSON"),
     ("coco", "coco/dataset_coco.json", lambda path: write(path, "[]"), "dataset_coco.json needs 'images' as a list"),
     (
         "coco",
@@ -561,7 +566,7 @@ BROKEN = [
         "folder",
         "folder/captions.jsonl",
         lambda path: replace_line(path, 1, '{"image": "a.png", "text": "A", "language": "ge"}'),
-        "captions.jsonl line 1: the language 'ge' is no ISO 639-1 code",
+        "captions.jsonl line 1: the language 'ge' is not an ISO 639-1 code",
     ),
     (
         "folder",
@@ -591,7 +596,7 @@ BROKEN = [
         "folder",
         "folder/captions.jsonl",
         lambda path: replace_line(path, 2, "[]"),
-        "captions.jsonl line 2 is no object",
+        "captions.jsonl line 2 is not an object",
     ),
     (
         "folder",
@@ -625,10 +630,10 @@ def test_a_broken_folder_is_told_in_one_sentence_with_its_file(
 @pytest.mark.parametrize(
     ("cells", "message"),
     [
-        ("image,text\na.png\n", "captions.csv line 2 has not as many cells as the header"),
-        ("image,text\na.png,A dog, a cat.\n", "captions.csv line 2 has not as many cells as the header"),
+        ("image,text\na.png\n", "captions.csv line 2 does not have as many cells as the header"),
+        ("image,text\na.png,A dog, a cat.\n", "captions.csv line 2 does not have as many cells as the header"),
         ("image,text,text\na.png,A,B\n", "captions.csv line 1 names a column twice"),
-        ('image,text\n\na.png,"A" dog\n', "captions.csv line 3 is no CSV"),
+        ('image,text\n\na.png,"A" dog\n', "captions.csv line 3 is not CSV"),
         ("image,text\n,A dog.\n", "line 2: the image '' is not inside"),
         ("", "captions.csv holds no row"),
     ],
@@ -660,12 +665,12 @@ def test_a_broken_csv_is_told_in_one_sentence(cells: str, message: str, tmp_path
             lambda folder: load_coco_karpathy(folder, "restval"),
             "split of coco_karpathy must be one of train, val, test, not 'restval'",
         ),
-        (lambda folder: load_folder(folder / "none", "caption", "de"), "none is no folder"),
+        (lambda folder: load_folder(folder / "none", "caption", "de"), "none is not a folder"),
         (lambda folder: load_folder(folder, "caption", "de"), "holds no image"),
-        (lambda folder: build_dataset([], folder), "holds no row of what was asked for"),
+        (lambda folder: build_dataset([], folder), "holds no rows of what was asked for"),
         (
             lambda folder: build_dataset([Row(folder, "translate", "en", ["B"], "k", "here", source="A")], folder),
-            "here: translate goes from English into another language",
+            "here: translations are from English into another language",
         ),
     ],
 )

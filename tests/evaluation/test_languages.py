@@ -12,7 +12,7 @@ from modeling_florenz.evaluation.run import EvaluationOptions, run_benchmark
 from modeling_florenz.training.fine_tuning import fine_tune
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*compare with no others", "ignore:.*were published")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were published")
 PORTUGUESE = "Um cachorro marrom corre na praia com uma bola."
 
 

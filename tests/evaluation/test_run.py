@@ -26,7 +26,7 @@ from modeling_florenz.resumable import JsonLines, hold
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-pytestmark = pytest.mark.filterwarnings("ignore:.*compare with no others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were published")
 
 
 def _blind(row, target):

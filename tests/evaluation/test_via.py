@@ -14,7 +14,7 @@ from modeling_florenz.inference.evaluated import SearchProtocol
 from modeling_florenz.resumable import JsonLines
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*compare with no others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were published")
 VIA = replace(GREEDY, via="en", max_new_tokens=64)
 
 

@@ -12,7 +12,7 @@ from modeling_florenz.inference.baselines import CascadeModel, chat_prompt
 from modeling_florenz.resumable import JsonLines
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*compare with no others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were published")
 MULTI30K = ("multi30k_captions", ["de", "fr"], "test_2016_flickr", "test_2016")
 
 

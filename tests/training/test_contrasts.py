@@ -8,7 +8,7 @@ from modeling_florenz.training.recipe import parse_recipe
 from modeling_florenz.training.smoke import smoke_values
 
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*compare with no others")
+pytestmark = pytest.mark.filterwarnings("ignore:.*were published")
 COMMUTE = {"dataset": "commute", "folder": "commute", "split": "test"}
 MULTI30K = {"dataset": "multi30k_translation", "folder": "multi30k", "languages": ["fr"], "split": "val"}
 

@@ -102,5 +102,5 @@ def test_groups_of_several_languages_are_joined(tmp_path, photos, model, process
 
 
 def test_english_cannot_be_self_taught_by_way_of_itself(photos):
-    with pytest.raises(ValueError, match="by way of English: languages must be others, not en"):
+    with pytest.raises(ValueError, match="by way of English: give other languages than en"):
         load_unlabelled(photos, "en")
