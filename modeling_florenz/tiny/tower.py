@@ -27,7 +27,7 @@ from ..resumable import whole_file
 IMAGE_SIZE = 96  # px; three sprites of about 32 px stand side by side
 SEED = 5
 # Patches of 8 px and a second halving: 36 image tokens for 96 px, and little work at high resolution.
-VISION = {
+VISION: dict[str, Any] = {
     "depths": [1, 1, 1, 1],
     "embed_dim": [64, 96, 128, 160],
     "num_heads": [2, 3, 4, 5],
@@ -66,6 +66,8 @@ class PatchNames(Dataset):
 
 class PatchNamer(nn.Module):
     """Put a linear layer on the tower's tokens."""
+
+    weight: torch.Tensor
 
     def __init__(self, config: Florence2VisionConfig, nouns: int) -> None:
         super().__init__()

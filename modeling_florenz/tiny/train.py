@@ -15,7 +15,7 @@ under OUTPUT_DIR/florenz-tiny.
 import argparse
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from safetensors.torch import load_file
@@ -25,11 +25,13 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast, Trainer, Tra
 from transformers.trainer_utils import get_last_checkpoint
 
 from ..configuration_florenz import FlorenzConfig
+from ..data.emoji_scenes.rows import SceneRows
 from ..data.emoji_scenes.world import LANGUAGES, PREFIXES, Coverage, EmojiWorld
 from ..data.hiding import Hiding
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from ..resumable import whole_folder
+from ..training.training_data import TrainingCollator
 from .tower import IMAGE_SIZE, VISION
 
 
@@ -138,37 +140,6 @@ def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
     return model
 
 
-class SceneDataset(Dataset):
-    """Return training example `i` of the world, the same one in every run and every worker."""
-
-    def __init__(self, world: EmojiWorld, coverage: Coverage, seed: int, length: int) -> None:
-        self.world, self.coverage, self.seed, self.length = world, coverage, seed, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        return self.world.training_example(index, self.coverage, self.seed)
-
-
-@dataclass
-class Collator:
-    """Turn rows of a dataset (`image, task, language, source, target`) into a batch with labels."""
-
-    processor: FlorenzProcessor
-
-    def __call__(self, rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
-        columns = {name: [row[name] for row in rows] for name in ("image", "source", "task", "language", "target")}
-        return self.processor(
-            images=columns["image"],
-            text=columns["source"],
-            task=columns["task"],
-            language=columns["language"],
-            target=columns["target"],
-            return_tensors="pt",
-        )
-
-
 def train(arguments: TinyArguments) -> Path:
     """Train, or continue an interrupted run, and write the finished model folder; return its path."""
     torch.set_num_threads(arguments.threads)
@@ -183,6 +154,7 @@ def train(arguments: TinyArguments) -> Path:
         model.load_state_dict({**state, "lm_head.weight": state["model.decoder.embed_tokens.weight"]})
     model.model.vision_tower.requires_grad_(False)
     print(f"{model.num_parameters():,} parameters, {len(world.nouns)} nouns, hiding {arguments.hiding}")
+    scenes = SceneRows(world, coverage, arguments.seed, arguments.max_steps * arguments.batch_size)
     trainer = Trainer(
         model=model,
         args=TrainingArguments(
@@ -203,8 +175,8 @@ def train(arguments: TinyArguments) -> Path:
             report_to=[],
             use_cpu=not torch.cuda.is_available(),
         ),
-        data_collator=Collator(processor),
-        train_dataset=SceneDataset(world, coverage, arguments.seed, arguments.max_steps * arguments.batch_size),
+        data_collator=TrainingCollator(processor),
+        train_dataset=cast(Dataset, scenes),
     )
     trainer.train(resume_from_checkpoint=get_last_checkpoint(arguments.output_dir))
     return export(model, processor, Path(arguments.output_dir) / "florenz-tiny")

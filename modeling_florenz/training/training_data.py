@@ -140,10 +140,11 @@ class TrainingCollator:
                 row["source"] = ground(row["source"], row["hiding"], row["hidden_sources"], row["language"], rng)
         keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
         cached = self.features.read(keys) if self.features is not None and keys else None
+        sources: list[Any] = [row["source"] or None for row in rows]
         batch = self.processor(
             # A caption without an image is refused there, so that a tiny one stands in for finished image tokens.
             images=[row["image"] for row in rows] if cached is None else self._grey,
-            text=[row["source"] or None for row in rows],
+            text=sources,
             task=[row["task"] for row in rows],
             language=[row["language"] for row in rows],
             target=[row["target"] for row in rows],

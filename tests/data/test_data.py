@@ -441,7 +441,7 @@ def test_missing_images_are_grey_only_where_that_was_asked_for(tmp_path: Path) -
 def test_all_datasets_share_their_columns_and_feed_a_training_batch(tmp_path: Path) -> None:
     from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
     from modeling_florenz.processing_florenz import FlorenzProcessor
-    from modeling_florenz.tiny.train import Collator
+    from modeling_florenz.training.training_data import TrainingCollator
 
     loaded = {name: load() for name, load in every_loader(tmp_path).items()}
     commute = loaded.pop("commute")
@@ -449,7 +449,7 @@ def test_all_datasets_share_their_columns_and_feed_a_training_batch(tmp_path: Pa
     assert all(rows.features == COLUMNS for rows in loaded.values())
     rows = datasets.concatenate_datasets([*loaded.values(), commute.remove_columns("incorrect")])
     assert len(set(rows["key"][:])) == rows.num_rows
-    batch = Collator(FlorenzProcessor.from_pretrained(BUNDLED_MODEL))(list(rows))
+    batch = TrainingCollator(FlorenzProcessor.from_pretrained(BUNDLED_MODEL))(list(rows))
     assert len(batch["pixel_values"]) == len(batch["labels"]) == rows.num_rows
 
 
