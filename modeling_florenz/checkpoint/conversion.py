@@ -13,6 +13,7 @@ from ..modeling_florenz import FlorenzForConditionalGeneration
 from .research_config import translate_config
 from .sources import read_json, weight_files
 from .tensor_stream import PlannedTensor, StoredTensor, equal_values, stored_tensors
+from .weights import empty_model
 
 
 # Research name -> ours, applied in order to the whole name. What no rule touches keeps its name.
@@ -56,8 +57,7 @@ def florenz_name(name: str, decoder_kind: str) -> str:
 
 def expected_shapes(config: FlorenzConfig) -> dict[str, tuple[int, ...]]:
     """List name and shape of every tensor that a saved Florenz of this configuration holds."""
-    with torch.device("meta"):
-        state = FlorenzForConditionalGeneration(config).state_dict()
+    state = empty_model(config).state_dict()
     # The head is the embedding: files hold it once.
     return {name: tuple(tensor.shape) for name, tensor in state.items() if name not in _TIED}
 

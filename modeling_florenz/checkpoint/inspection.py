@@ -3,15 +3,12 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from ..configuration_florenz import FlorenzConfig
-from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import LANGUAGES
 from .freezing import freeze_as_in_paper
 from .model_folder import licence_of, size_of
 from .research_config import translate_config
-from .sources import read_json
+from .settings import read_config, read_settings
+from .weights import empty_model
 
 
 # Bytes a parameter: float32 weight, gradient and both moments of AdamW.
@@ -50,16 +47,15 @@ def inspect_checkpoint(folder: Path) -> Inspection:
     'gemma2'
     ```
     """
-    values = read_json(folder / "config.json")
-    kind = values.get("model_type") if isinstance(values, dict) else None
+    values = read_settings(folder / "config.json")
+    kind = values.get("model_type")
     if kind == "florenz":
-        config, layout = FlorenzConfig.from_dict(values), "Florenz"
+        config, layout = read_config(folder), "Florenz"
     elif kind == "florence2" and "encoder_vocab_size" in values:
         config, layout = translate_config(values), "research code (florenz convert makes a Florenz of it)"
     else:
         raise ValueError(f"{folder} is a {kind!r} model: give a Florenz folder or a checkpoint of the research code")
-    with torch.device("meta"):
-        model = FlorenzForConditionalGeneration(config)
+    model = empty_model(config)
     parts = {
         "vision tower": model.model.vision_tower,
         "projector": model.model.multi_modal_projector,
@@ -80,7 +76,9 @@ def inspect_checkpoint(folder: Path) -> Inspection:
     }
     dtype = str(values.get("dtype") or values.get("torch_dtype") or "float32").removeprefix("torch.")
     processor = folder / "processor_config.json"
-    languages = read_json(processor).get("languages") if processor.exists() else None
+    languages = read_settings(processor).get("languages") if processor.exists() else None
+    if not isinstance(languages, dict | None):
+        raise ValueError(f"{processor}: `languages` must map codes of languages to texts, got {str(languages)[:80]}")
     return Inspection(
         size=size_of(config) or "custom",
         format=layout,

@@ -15,6 +15,19 @@ from .tensor_stream import StoredTensor, equal_values, stored_tensors
 _HEAD, _TABLE = "lm_head.weight", "model.decoder.embed_tokens.weight"
 
 
+def empty_model(config: FlorenzConfig) -> FlorenzForConditionalGeneration:
+    """Build a model without memory for its weights, to ask for their names and shapes.
+
+    Raises:
+        ValueError: the configuration describes no model that can be built.
+    """
+    try:
+        with torch.device("meta"):
+            return FlorenzForConditionalGeneration(config)
+    except Exception as error:  # values that no rule knows, such as an activation that does not exist
+        raise ValueError(f"its config.json describes no model that can be built: {sentence(error)}") from error
+
+
 def check_weights(folder: Path, config: FlorenzConfig) -> None:
     """Refuse weights that would load as something other than the model that was saved.
 
@@ -34,12 +47,7 @@ def check_weights(folder: Path, config: FlorenzConfig) -> None:
     layers += decoder.decoder_layers if decoder.model_type == "bart" else decoder.num_hidden_layers
     if layers > len(stored):  # asked first, as building many layers takes long
         raise ValueError(f"its config.json asks for {layers} layers, but it holds {len(stored)} tensors")
-    try:
-        with torch.device("meta"):
-            state = FlorenzForConditionalGeneration(config).state_dict()
-    except Exception as error:  # values that no rule knows, such as an activation that does not exist
-        raise ValueError(f"its config.json describes no model that can be built: {sentence(error)}") from error
-    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    shapes = {name: tuple(tensor.shape) for name, tensor in empty_model(config).state_dict().items()}
     if config.tie_word_embeddings and _HEAD not in stored:
         del shapes[_HEAD]  # files hold the tied weight once, though some writers repeat it
     compare(stored, shapes, "its config.json")

@@ -14,6 +14,7 @@ from transformers import (
     Florence2ForConditionalGeneration,
 )
 
+from ..checkpoint.settings import sentence
 from ..processing_florenz import LANGUAGES, TASKS
 from .captioner import Captioner
 from .evaluated import EvaluatedModel, SearchProtocol
@@ -78,8 +79,10 @@ class Florence2Model:
     languages = ("en",)
 
     def __init__(self, name: str, revision: str | None = None) -> None:
-        self.model = Florence2ForConditionalGeneration.from_pretrained(name, revision=revision).eval()
-        self.processor = AutoProcessor.from_pretrained(name, revision=revision)
+        self.model = Florence2ForConditionalGeneration.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        ).eval()
+        self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
 
     def writes(self, language: str) -> bool:
         return language == "en"
@@ -103,8 +106,10 @@ class ChatModel:
     languages = tuple(LANGUAGES)
 
     def __init__(self, name: str, revision: str | None = None) -> None:
-        self.model = AutoModelForImageTextToText.from_pretrained(name, revision=revision).eval()
-        self.processor = AutoProcessor.from_pretrained(name, revision=revision)
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        ).eval()
+        self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
 
     def writes(self, language: str) -> bool:
         return language in ENGLISH_NAMES
@@ -133,8 +138,10 @@ class NllbModel:
     languages = tuple(LANGUAGES)
 
     def __init__(self, name: str, revision: str | None = None) -> None:
-        self.model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision).eval()
-        self.tokenizer = AutoTokenizer.from_pretrained(name, revision=revision, src_lang="eng_Latn")
+        self.model = AutoModelForSeq2SeqLM.from_pretrained(name, revision=revision, trust_remote_code=False).eval()
+        self.tokenizer = AutoTokenizer.from_pretrained(
+            name, revision=revision, src_lang="eng_Latn", trust_remote_code=False
+        )
 
     def writes(self, language: str) -> bool:
         return language in NLLB_CODES
@@ -177,8 +184,10 @@ class PlainCaptioner:
     languages = ("en",)
 
     def __init__(self, name: str, revision: str | None = None) -> None:
-        self.model = AutoModelForImageTextToText.from_pretrained(name, revision=revision).eval()
-        self.processor = AutoProcessor.from_pretrained(name, revision=revision)
+        self.model = AutoModelForImageTextToText.from_pretrained(
+            name, revision=revision, trust_remote_code=False
+        ).eval()
+        self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
 
     def writes(self, language: str) -> bool:
         return language == "en"
@@ -216,9 +225,9 @@ def load_model(name: str, revision: str | None = None, adapter: str | None = Non
     if name == "florenz-tiny" or adapter is not None:
         return FlorenzModel(name, revision, adapter)
     try:
-        config = AutoConfig.from_pretrained(name, revision=revision)
-    except (OSError, ValueError) as error:
-        raise ValueError(f"the model {name} could not be read: {str(error).splitlines()[0]}") from None
+        config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
+    except Exception as error:  # a file that is no configuration raises many kinds
+        raise ValueError(f"the model {name} could not be read: {sentence(error)}") from None
     if config.model_type == "florenz":
         return FlorenzModel(name, revision)
     if config.model_type == "florence2":

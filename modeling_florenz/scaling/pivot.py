@@ -11,11 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from ..checkpoint.loading import load
 from ..data.emoji_scenes.world import LANGUAGES
-from ..modeling_florenz import FlorenzForConditionalGeneration
-from ..processing_florenz import FlorenzProcessor
 from .comparison import estimate, scene_scores
 from .measure import PROTOCOL, measure
 
@@ -57,8 +54,8 @@ def main() -> None:
     models = {}
     for entry in arguments.model:
         name, _, folder = entry.partition("=")
-        model = FlorenzForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        models[name] = compare(measure(model, FlorenzProcessor.from_pretrained(folder), arguments.scenes))
+        florenz = load(folder)
+        models[name] = compare(measure(florenz.model, florenz.processor, arguments.scenes))
     report = {
         "name": "captions direct and by way of English",
         "label": "measured-here",

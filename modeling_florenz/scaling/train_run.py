@@ -4,11 +4,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
-import torch
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
-from ..checkpoint.loading import BUNDLED_MODEL
+from ..checkpoint.loading import BUNDLED_NAME, load_model, load_processor
 from ..data.emoji_scenes.world import EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
@@ -51,14 +50,14 @@ def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> d
     """
     arm = experiment.arms[letter]
     world = EmojiWorld(image_size=IMAGE_SIZE)
-    processor = FlorenzProcessor.from_pretrained(BUNDLED_MODEL)
+    processor = load_processor(BUNDLED_NAME)
     set_seed(seed)
     model = build_model(processor)
-    bundled = FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL, dtype=torch.float32)
+    bundled = load_model(BUNDLED_NAME)
     model.model.vision_tower.load_state_dict(bundled.model.vision_tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     if arm.start:
-        start = FlorenzForConditionalGeneration.from_pretrained(folder / f"{arm.start}-{seed}" / "model")
+        start = load_model(folder / f"{arm.start}-{seed}" / "model")
         model.load_state_dict(start.state_dict())
     steps = arm.self_taught_steps or experiment.steps
     rows = _rows(arm, experiment, world, seed, folder, model, processor)

@@ -12,10 +12,10 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import torch
 from PIL import Image
 from tqdm import tqdm
 
+from ..checkpoint.loading import load
 from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld
 from ..evaluation.metrics.scenes import SceneScorer, normalise
 from ..inference.scoring import perplexities
@@ -116,8 +116,8 @@ def evaluate(folder: str | Path, scenes: int = 1000, pairs: int = 100) -> dict[s
         scenes: number of held-out scenes for every cell.
         pairs: number of ambiguous pairs (two items each) a language.
     """
-    model = FlorenzForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-    run = EmojiEvaluation(model, FlorenzProcessor.from_pretrained(folder), scenes)
+    florenz = load(folder)
+    run = EmojiEvaluation(florenz.model, florenz.processor, scenes)
     cells: dict[str, dict[str, Any]] = defaultdict(dict)
     start = time.time()
     with tqdm(total=len(LANGUAGES) * 5 - 2, unit="cell", disable=None) as bar:

@@ -10,6 +10,7 @@ import pytest
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL, load
 from modeling_florenz.cli import main
+from modeling_florenz.inference.baselines import load_model as load_evaluated
 
 
 EVIL = "raise SystemExit('the code of the folder ran')\n"
@@ -134,6 +135,26 @@ def test_the_command_ends_with_code_2_and_without_output(case: str, tmp_path: Pa
     assert output.out == ""
     assert words in output.err
     assert output.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "case", ["config: a list", "config: deep", "config: many layers", "config: unknown activation", "config: labels"]
+)
+def test_inspection_and_evaluation_refuse_hostile_settings_too(case: str, tmp_path: Path, capsys) -> None:
+    shutil.copytree(BUNDLED_MODEL, tmp_path / "model")
+    HOSTILE[case][0](tmp_path / "model")
+    assert main(["inspect", str(tmp_path / "model")]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    with pytest.raises(ValueError) as error:
+        load_evaluated(str(tmp_path / "model"))
+    assert "\n" not in str(error.value)
+
+
+def test_inspection_refuses_languages_that_are_no_names(tmp_path: Path, capsys) -> None:
+    shutil.copytree(BUNDLED_MODEL, tmp_path / "model")
+    processor(languages=[1])(tmp_path / "model")
+    assert main(["inspect", str(tmp_path / "model")]) == 2
+    assert "`languages` must map codes of languages to texts" in capsys.readouterr().err
 
 
 def test_names_of_code_in_a_folder_change_nothing(tmp_path: Path) -> None:
