@@ -10,8 +10,9 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-import yaml
 from huggingface_hub import CardData, DatasetCard, ModelCard
+
+from .yaml_files import read_yaml
 
 
 OWNER = "modeling-florenz"
@@ -40,7 +41,7 @@ def read_facts(folder: Path, name: str) -> dict[str, Any]:
     path = folder / "facts" / f"{name}.yaml"
     if not path.is_file():
         raise ValueError(f"{path} does not exist: write the facts of {name}")
-    return yaml.safe_load(path.read_text(encoding="utf-8"))
+    return read_yaml(path)
 
 
 def read_results(folder: Path, name: str) -> dict[str, Any]:

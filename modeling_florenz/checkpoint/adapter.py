@@ -8,6 +8,7 @@ from typing import Any
 import regex
 from safetensors.torch import load_file
 
+from ..extras import install_command
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from .settings import read_settings, sentence
 from .tensor_stream import StoredTensor, stored_tensors
@@ -99,7 +100,7 @@ def load_adapter(model: FlorenzForConditionalGeneration, folder: Path) -> None:
     try:
         import peft
     except ModuleNotFoundError:
-        raise ValueError('an adapter needs peft, which is not installed: pip install "peft>=0.18"') from None
+        raise ValueError(f"an adapter needs peft, which is not installed: {install_command('train')}") from None
     try:
         if isinstance(pattern := used["target_modules"], str) and pattern != "all-linear":
             used["target_modules"] = matching_names(pattern, [name for name, _ in model.named_modules()])

@@ -4,10 +4,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..data.emoji_scenes.world import Coverage, EmojiWorld
 from ..data.hiding import Hiding
+from ..yaml_files import read_yaml
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def read_experiment(path: Path) -> Experiment:
     Raises:
         ValueError: a key is unknown or missing, or an arm starts from one that does not exist.
     """
-    values = yaml.safe_load(path.read_text(encoding="utf-8"))
+    values = read_yaml(path)
     values = values.get("experiment") if isinstance(values, dict) else None
     if not isinstance(values, dict) or not isinstance(values.get("arms"), dict):
         raise ValueError(f"{path} has no experiment with arms")

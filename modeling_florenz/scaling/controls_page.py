@@ -11,9 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ..card_template import find_cards
+from ..yaml_files import read_yaml
 from .arms import Experiment, read_experiment
 from .bars import Rows, Verdict, decide
 from .comparison import TAUGHT, UNTAUGHT, estimate, scene_scores
@@ -158,7 +157,7 @@ def main() -> None:
         raise SystemExit(__doc__)
     cards: Path = find_cards()
     studies = cards / "studies"
-    registration = yaml.safe_load((studies / "preregistration.yaml").read_text(encoding="utf-8"))
+    registration = read_yaml(studies / "preregistration.yaml")
     experiment = read_experiment(studies / "preregistration.yaml")
     rows = finished(studies / "controls.jsonl")
     found = results(registration, experiment, rows)

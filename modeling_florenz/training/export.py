@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
@@ -15,6 +14,7 @@ from ..checkpoint.loading import BUNDLED_NAME
 from ..checkpoint.model_folder import licence_of
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..resumable import whole_folder, write_json, write_text
+from ..yaml_files import to_yaml
 from .card import render_run_card
 from .trainer import FlorenzTrainer
 from .training_run import Trained
@@ -75,7 +75,7 @@ def published_recipe(values: dict[str, Any]) -> str:
     """Return a recipe as YAML for readers elsewhere: without folders of this machine, with the base's public name."""
     recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
     recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    return yaml.safe_dump(recipe, allow_unicode=True, sort_keys=False)
+    return to_yaml(recipe)
 
 
 def _save_weights(trainer: FlorenzTrainer, trained: FlorenzForConditionalGeneration | PeftModel, folder: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
 from transformers import set_seed
 
@@ -17,6 +16,7 @@ from ..data.rows import Rows, join
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import check_settings, write_text
+from ..yaml_files import read_yaml, to_yaml
 from .adapters import add_adapter, lora_config
 from .feature_cache import FeatureCache
 from .mixture import Mixture, target_shares
@@ -141,14 +141,14 @@ def keep_recipe(output: Path, values: dict[str, Any], write: bool) -> None:
     free = ("output_dir", "data_folder", "dataloader_num_workers", "logging_steps", "save_steps", "save_total_limit")
     if kept.exists():
         try:
-            before = yaml.safe_load(kept.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError):
+            before = read_yaml(kept)
+        except ValueError:
             before = None
         if not isinstance(before, dict):
             raise ValueError(f"{kept} is broken: {fix}")
         check_settings(before, values, f"{output} holds a run", fix, free)
     if write:
-        write_text(kept, yaml.safe_dump(values, allow_unicode=True, sort_keys=True))
+        write_text(kept, to_yaml(values, sort_keys=True))
 
 
 def sizes_of(groups: Groups) -> dict[str, int]:

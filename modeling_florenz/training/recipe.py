@@ -2,14 +2,14 @@
 
 import dataclasses
 import difflib
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import Any
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import torch
-import yaml
 from transformers import Seq2SeqTrainingArguments
 
 from ..data.choices import check_choice
@@ -17,10 +17,17 @@ from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
 from ..data.unlabelled import UNLABELLED
 from ..processing_florenz import TASKS
+from ..yaml_files import parse_yaml, read_yaml
 from .adapters import LORA_PARTS
 
 
 RECIPES = Path(__file__).parent / "recipes"
+_FLAGS = {
+    "yes": True,
+    "on": True,
+    "no": False,
+    "off": False,
+}
 METHODS = ("lora", "qlora", "full", "paper")
 
 
@@ -216,15 +223,15 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     Raises:
         ValueError: a key is unknown (the nearest valid one is named), or something is no YAML.
     """
-    values = _parse(path.read_text(encoding="utf-8"), str(path))
+    values = read_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} is no recipe: it must be a YAML mapping of fields to values")
-    known = _fields()
+    known = _annotations()
     for override in overrides:
         key, equals, value = override.partition("=")
         if not equals:
             raise ValueError(f"--set {override}: write it as key=value")
-        values[key.strip()] = _parse(value, f"--set {override}")
+        values[key.strip()] = parse_yaml(value, f"--set {override}")
     for key, value in values.items():
         if key not in known:
             raise ValueError(f"{path} has the unknown key {key!r}{_nearest(key, known)}")
@@ -247,44 +254,37 @@ def parse_recipe(values: dict[str, Any]) -> Recipe:
     return Recipe(values, arguments, training)
 
 
-def _fields() -> dict[str, dataclasses.Field]:
-    classes = (FlorenzTrainingArguments, RecipeArguments)
-    return {entry.name: entry for kind in classes for entry in dataclasses.fields(kind) if entry.init}
-
-
 def _nearest(key: str, known: Any) -> str:
     matches = difflib.get_close_matches(str(key), list(known), n=1)
     return f": did you mean {matches[0]}?" if matches else ": see florenz train --help"
 
 
-def _parse(text: str, where: str) -> Any:
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise ValueError(f"{where} is no YAML: {' '.join(str(error).split())}") from None
-
-
-def _typed(key: str, value: Any, entry: dataclasses.Field) -> Any:
-    """Bring a value to its field's type; YAML reads 1e-4 as a text."""
-    kind = str(entry.type).removeprefix("<class '").removesuffix("'>")
-    if isinstance(value, str) and "float" in kind and re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", value):
-        value = float(value)
-    allowed = {
-        "bool": (bool,),
-        "int": (int,),
-        "float": (int, float),
-        "str": (str,),
-        "list": (list,),
-        "dict": (dict,),
-    }
-    names = re.findall(r"\b(bool|int|float|str|list|dict)\b", re.sub(r"\[.*?\]", "", kind))
-    accepted = tuple(python for name in names for python in allowed[name])
-    if value is None and ("None" in kind or "Optional" in kind):
-        return value
-    is_flag_for_number = isinstance(value, bool) and "bool" not in names
-    if accepted and (not isinstance(value, accepted) or is_flag_for_number):
-        raise ValueError(f"{key} must be of type {' or '.join(dict.fromkeys(names))}, not {value!r}")
+def _typed(key: str, value: Any, annotation: Any) -> Any:
+    """Bring a value to its field's type: 1 is a rate too, and `yes` a flag where a flag is meant."""
+    kinds = _kinds(annotation)
+    if bool in kinds and str not in kinds and isinstance(value, str):
+        value = _FLAGS.get(value.lower(), value)
+    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
+    if not fits or (isinstance(value, bool) and bool not in kinds):
+        names = " or ".join(dict.fromkeys(kind.__name__ for kind in kinds if kind is not NoneType))
+        raise ValueError(f"{key} must be of type {names}, not {value!r}")
     return value
+
+
+@cache
+def _annotations() -> dict[str, Any]:
+    classes = (FlorenzTrainingArguments, RecipeArguments)
+    hints = {name: hint for kind in classes for name, hint in get_type_hints(kind).items()}
+    return {entry.name: hints[entry.name] for kind in classes for entry in dataclasses.fields(kind) if entry.init}
+
+
+def _kinds(annotation: Any) -> tuple[type, ...]:
+    """Return the classes of an annotation, `dict` for `dict[str, float]`."""
+    if get_origin(annotation) is Literal:
+        return tuple(type(value) for value in get_args(annotation))
+    if get_origin(annotation) in (Union, UnionType):
+        return tuple(kind for part in get_args(annotation) for kind in _kinds(part))
+    return (get_origin(annotation) or annotation,)
 
 
 def _source(name: str, entry: Any) -> DataSource:
@@ -296,4 +296,5 @@ def _source(name: str, entry: Any) -> DataSource:
     for key in entry:
         if key not in known:
             raise ValueError(f"{name}: {entry['dataset']} has the unknown key {key!r}{_nearest(key, known)}")
+    entry = {**entry, "optional": _typed(f"{name}: optional", entry.get("optional", False), bool)}
     return DataSource(**entry)
