@@ -103,6 +103,18 @@ def _verdict(name: str, bar: dict[str, str], verdict: Verdict) -> str:
     return f"- *{title}* ({bar['bar']}): {word}{f' ({values})' if values else ''}.{sentence}"
 
 
+def _headroom(rows: Rows) -> list[str]:
+    """Say how much plain leaves to gain, without which a gain cannot be read."""
+    plain = [row for (letter, _), row in sorted(rows.items()) if letter == "a"]
+    if not plain:
+        return []
+    left = ", ".join(
+        f"{1 - scene_scores(row, 'direct', 'things', UNTAUGHT, 'never hidden').mean():.3f} in seed {row['seed']}"
+        for row in plain
+    )
+    return [f"Of the things in scenes of nouns never hidden, plain leaves this share to gain: {left}.", ""]
+
+
 def page(registration: dict[str, Any], experiment: Experiment, rows: Rows, found: dict[str, Any]) -> str:
     """Write the page."""
     verdicts = [
@@ -125,6 +137,7 @@ def page(registration: dict[str, Any], experiment: Experiment, rows: Rows, found
             "",
             *verdicts,
             "",
+            *_headroom(rows),
             "## Set-up",
             "",
             registration["shared"].strip(),
