@@ -6,12 +6,12 @@ Reads `preregistration.yaml` and `controls.jsonl` in `hub_cards/studies`; writes
 beside them, and `hub_cards/results/controls.json`.
 """
 
-import json
 import sys
 from pathlib import Path
 from typing import Any
 
 from ..card_template import find_cards
+from ..resumable import write_json, write_text
 from ..yaml_files import read_yaml
 from .arms import Experiment, read_experiment
 from .bars import Rows, Verdict, decide
@@ -174,9 +174,8 @@ def main() -> None:
     experiment = read_experiment(studies / "preregistration.yaml")
     rows = finished(studies / "controls.jsonl")
     found = results(registration, experiment, rows)
-    text = json.dumps(found, indent=1, ensure_ascii=False) + "\n"
-    (cards / "results" / "controls.json").write_text(text, encoding="utf-8")
-    (studies / "controls.md").write_text(page(registration, experiment, rows, found), encoding="utf-8")
+    write_json(cards / "results" / "controls.json", found)
+    write_text(studies / "controls.md", page(registration, experiment, rows, found))
     draw(experiment, found, studies / "controls.png")
 
 

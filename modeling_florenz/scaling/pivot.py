@@ -5,14 +5,13 @@
 """
 
 import argparse
-import json
-import shlex
-import sys
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint.loading import load
 from ..data.emoji_scenes.world import LANGUAGES
+from ..resumable import write_json
+from ..run_record import run_record
 from .comparison import estimate, scene_scores
 from .measure import PROTOCOL, measure
 
@@ -60,12 +59,12 @@ def main() -> None:
         "name": "captions direct and by way of English",
         "label": "measured-here",
         "protocol": PROTOCOL,
-        "command": "python -m modeling_florenz.scaling.pivot " + shlex.join(sys.argv[1:]),
+        **run_record(),
         "scenes": arguments.scenes,
         "models": models,
         "table": table(models),
     }
-    arguments.output.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(arguments.output, report)
     print(report["table"])
 
 

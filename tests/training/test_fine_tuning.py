@@ -4,6 +4,7 @@ import dataclasses
 
 import pytest
 import yaml
+from small_recipes import small_recipe
 
 from modeling_florenz.data.hiding import Hiding
 from modeling_florenz.resumable import hold
@@ -17,23 +18,8 @@ from modeling_florenz.training.training_run import train
 SCENES = {"dataset": "emoji_scenes", "task": "translate", "languages": ["de", "fr"], "examples": 20}
 
 
-def _values(output, **more):
-    return {
-        "model": "florenz-tiny",
-        "train_data": [SCENES],
-        "output_dir": str(output),
-        "max_steps": 2,
-        "per_device_train_batch_size": 2,
-        "warmup_steps": 0,
-        "use_cpu": True,
-        "disable_tqdm": True,
-        "lora_rank": 2,
-        **more,
-    }
-
-
 def test_each_step_gives_the_next_one_its_value(tmp_path):
-    values = _values(tmp_path / "run", eval_data=[{**SCENES, "examples": 4}])
+    values = small_recipe(tmp_path / "run", max_steps=2, eval_data=[{**SCENES, "examples": 4}])
     prepared = prepare(parse_recipe(values))
     assert len(prepared.train_data) == 4
     assert len(prepared.eval_data) == 8
@@ -53,7 +39,7 @@ def test_each_step_gives_the_next_one_its_value(tmp_path):
 
 
 def test_what_training_hides_evaluation_shows(tmp_path):
-    values = _values(tmp_path / "run", hiding="independent", grounding=1.0, eval_data=[SCENES])
+    values = small_recipe(tmp_path / "run", hiding="independent", grounding=1.0, eval_data=[SCENES])
     prepared = prepare(parse_recipe(values))
     trained_on, measured_on = (
         [data[index]["source"] for index in range(4)] for data in (prepared.train_data, prepared.eval_data)
@@ -65,7 +51,7 @@ def test_what_training_hides_evaluation_shows(tmp_path):
 
 def test_a_second_process_is_refused_while_a_run_goes_on(tmp_path):
     with hold(tmp_path / "run" / "run"), pytest.raises(ValueError, match="another run is writing"):
-        fine_tune(_values(tmp_path / "run", model=str(tmp_path / "not even looked for")))
+        fine_tune(small_recipe(tmp_path / "run", model=str(tmp_path / "not even looked for")))
     assert not (tmp_path / "run" / "recipe.yaml").exists()
 
 
@@ -73,7 +59,7 @@ def test_a_second_process_is_refused_while_a_run_goes_on(tmp_path):
 def test_a_broken_record_of_the_recipe_is_named(broken, tmp_path):
     (tmp_path / "recipe.yaml").write_bytes(broken)
     with pytest.raises(ValueError, match=r"recipe\.yaml is broken: choose another output_dir or remove it"):
-        fine_tune(_values(tmp_path))
+        fine_tune(small_recipe(tmp_path))
 
 
 def test_a_published_recipe_names_no_folder_of_this_machine():
