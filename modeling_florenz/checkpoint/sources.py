@@ -98,7 +98,9 @@ def weight_files(folder: Path) -> list[Path]:
 def _check_inside(folder: Path, path: Path) -> None:
     """Refuse a link that leads out of the checkpoint; the Hub's own cache links into its blobs."""
     roots = [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":
-        roots.append(folder.resolve().parents[1] / "blobs")
+    # The folder of the second tokenizer is inside a snapshot.
+    for snapshot in (roots[0], roots[0].parent):
+        if snapshot.parent.name == "snapshots":
+            roots.append(snapshot.parents[1] / "blobs")
     if not any(path.resolve().is_relative_to(root) for root in roots):
         raise ValueError(f"{path} is a link out of its folder, to {path.resolve()}: put the file itself there")

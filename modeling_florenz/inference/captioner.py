@@ -170,7 +170,8 @@ class Captioner:
     @torch.inference_mode()
     def image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """Run the vision tower on images `(batch, 3, size, size)`; return their tokens for the encoder."""
-        return self.model.get_image_features(pixel_values).pooler_output
+        tokens: torch.Tensor = self.model.get_image_features(pixel_values)["pooler_output"]
+        return tokens
 
     def translate(
         self,
