@@ -99,8 +99,7 @@ def _check_inside(folder: Path, path: Path) -> None:
     """Refuse a link that leads out of the checkpoint; the Hub's own cache links into its blobs."""
     roots = [folder.resolve()]
     # The folder of the second tokenizer is inside a snapshot.
-    for snapshot in (roots[0], roots[0].parent):
-        if snapshot.parent.name == "snapshots":
-            roots.append(snapshot.parents[1] / "blobs")
+    above = [place for place in (roots[0], roots[0].parent) if place.parent.name == "snapshots"]
+    roots += [snapshot.parents[1] / "blobs" for snapshot in above]
     if not any(path.resolve().is_relative_to(root) for root in roots):
         raise ValueError(f"{path} is a link out of its folder, to {path.resolve()}: put the file itself there")
