@@ -7,7 +7,7 @@ of another is derived in `__post_init__` and nowhere else.
 
 import math
 import reprlib
-from typing import Any
+from typing import Any, ClassVar
 
 import transformers
 
@@ -106,7 +106,7 @@ class FlorenzConfig(PreTrainedConfig):
 
     model_type = "florenz"
     keys_to_ignore_at_inference = ["cache"]
-    sub_configs_defaults = {
+    sub_configs_defaults: ClassVar[dict[str, Any]] = {
         "vision_config": Florence2VisionConfig,
         "encoder_config": BartConfig,
         "text_config": SubConfigSpec(config_class=AutoConfig, model_type="gemma2"),
@@ -149,9 +149,10 @@ class FlorenzConfig(PreTrainedConfig):
             values = getattr(self, part) if part else kwargs
             if not isinstance(values, dict | PreTrainedConfig | None):
                 raise ValueError(f"{part} is {reprlib.repr(values)}: it must be a configuration or a dict")
-            for name, least in _LENGTHS.items() if isinstance(values, dict) else ():
-                if isinstance(values.get(name), int):
-                    _check_count(part or "config", name, values[name], least)
+            given = values if isinstance(values, dict) else {}
+            for name, least in _LENGTHS.items():
+                if isinstance(given.get(name), int):
+                    _check_count(part or "config", name, given[name], least)
         if isinstance(self.text_config, dict) and self.text_config.get("model_type", "gemma2") not in DECODER_KINDS:
             kind = self.text_config["model_type"]
             raise ValueError(f"text_config.model_type is {kind!r}: the decoder must be one of {list(DECODER_KINDS)}")

@@ -90,11 +90,11 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             if softcap is not None:
                 gradient.mul_(logits.square_().neg_().add_(1))  # the derivative of tanh is 1 - tanh^2
             gradient = gradient.to(hidden.dtype)
-            if for_hidden:
+            if grad_hidden is not None:
                 torch.mm(gradient, cast_weight, out=grad_hidden[start : start + chunk_size])
-            if for_weight and hidden.dtype == exact:
+            if grad_weight is not None and hidden.dtype == exact:
                 grad_weight.addmm_(gradient.T, hidden)
-            elif for_weight:
+            elif grad_weight is not None:
                 grad_weight += gradient.T @ hidden
         ctx.gradients = grad_hidden, grad_weight if grad_weight is None else grad_weight.to(weight.dtype)
         return total
@@ -199,7 +199,7 @@ class FlorenzCrossAttention(Gemma2Attention):
 
         query_states = heads(self.q_proj(hidden_states))
         if cache is not None and cache.is_updated.get(self.layer_idx):
-            cached = cache.cross_attention_cache.layers[self.layer_idx]
+            cached: Any = cache.cross_attention_cache.layers[self.layer_idx]
             key_states, value_states = cached.keys, cached.values
         else:
             key_states = heads(self.k_proj(encoder_hidden_states))
@@ -275,7 +275,7 @@ class FlorenzPreTrainedModel(PreTrainedModel):
     config: FlorenzConfig
     config_class = FlorenzConfig
     base_model_prefix = "model"
-    input_modalities = ("image", "text")
+    input_modalities = ["image", "text"]
     supports_gradient_checkpointing = True
     _no_split_modules = ["FlorenzDecoderLayer", "BartEncoderLayer", "BartDecoderLayer", "Florence2VisionBlock"]
     _skip_keys_device_placement = ["cache"]
@@ -299,7 +299,7 @@ class FlorenzPreTrainedModel(PreTrainedModel):
 class FlorenzDecoder(FlorenzPreTrainedModel):
     """Run the Gemma-2 decoder with cross-attention to the encoder states."""
 
-    input_modalities = ("text",)
+    input_modalities = ["text"]
     _can_record_outputs = {
         "hidden_states": FlorenzDecoderLayer,
         "attentions": OutputRecorder(Gemma2Attention, index=1, layer_name="self_attn"),
@@ -327,7 +327,7 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
         encoder_attention_mask: torch.Tensor | None = None,
         cache: EncoderDecoderCache | None = None,
         inputs_embeds: torch.Tensor | None = None,
-        position_ids: torch.LongTensor | None = None,
+        position_ids: torch.Tensor | None = None,
         use_cache: bool | None = None,
         **kwargs: Any,
     ) -> BaseModelOutputWithPastAndCrossAttentions:
@@ -393,10 +393,11 @@ class FlorenzModel(FlorenzPreTrainedModel):
     def __init__(self, config: FlorenzConfig) -> None:
         super().__init__(config)
         self.vision_tower = Florence2VisionBackbone(config.vision_config)
-        self.multi_modal_projector = Florence2MultiModalProjector(config)
+        with_vision: Any = config  # all that the projector reads
+        self.multi_modal_projector = Florence2MultiModalProjector(with_vision)
         self.encoder = BartEncoder(config.encoder_config)
-        decoder_class = BartDecoder if config.text_config.model_type == "bart" else FlorenzDecoder
-        self.decoder = decoder_class(config.text_config)
+        is_bart = config.text_config.model_type == "bart"
+        self.decoder: Any = (BartDecoder if is_bart else FlorenzDecoder)(config.text_config)
         self.post_init()
 
     # transformers, peft and FSDP take this table for the partner of the tied head, which is the decoder's.
@@ -447,13 +448,14 @@ class FlorenzModel(FlorenzPreTrainedModel):
             inputs_embeds = self.encoder.embed_tokens(input_ids)
             if attention_mask is None:
                 attention_mask = input_ids.ne(self.config.encoder_config.pad_token_id).long()
-        elif inputs_embeds is not None and attention_mask is None:
-            attention_mask = torch.ones(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
-        if inputs_embeds is not None and attention_mask.shape != inputs_embeds.shape[:2]:
-            raise ValueError(
-                f"attention_mask has shape {tuple(attention_mask.shape)}, but the prompt is "
-                f"{tuple(inputs_embeds.shape[:2])}: give one entry for each prompt token and none for the image"
-            )
+        if inputs_embeds is not None:
+            if attention_mask is None:
+                attention_mask = torch.ones(inputs_embeds.shape[:2], dtype=torch.long, device=inputs_embeds.device)
+            if attention_mask.shape != inputs_embeds.shape[:2]:
+                raise ValueError(
+                    f"attention_mask has shape {tuple(attention_mask.shape)}, but the prompt is "
+                    f"{tuple(inputs_embeds.shape[:2])}: give one entry for each prompt token and none for the image"
+                )
         image = (mm_encoder_outputs or {}).get("image")
         if pixel_values is not None:
             if image is not None:
@@ -462,7 +464,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
         image_tokens = None if image is None else image.pooler_output
         if image_tokens is not None:
             ones = torch.ones(image_tokens.shape[:2], dtype=torch.long, device=image_tokens.device)
-            if inputs_embeds is None:
+            if inputs_embeds is None or attention_mask is None:
                 inputs_embeds, attention_mask = image_tokens, ones
             elif image_tokens.shape[0] != inputs_embeds.shape[0]:
                 raise ValueError(
@@ -473,7 +475,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
                 inputs_embeds = torch.cat((image_tokens, inputs_embeds), dim=1)
                 ones = ones.to(attention_mask.device, attention_mask.dtype)
                 attention_mask = torch.cat((ones, attention_mask), dim=1)
-        if inputs_embeds is None or inputs_embeds.shape[1] == 0:
+        if inputs_embeds is None or attention_mask is None or inputs_embeds.shape[1] == 0:
             raise ValueError("there is nothing to encode: give pixel_values, input_ids or both")
         limit = self.config.encoder_config.max_position_embeddings
         if inputs_embeds.shape[1] > limit:
@@ -500,14 +502,15 @@ class FlorenzModel(FlorenzPreTrainedModel):
         **kwargs: Any,
     ) -> Florence2Seq2SeqModelOutput:
         image_tokens = None
-        if encoder_outputs is None:
+        encoded: Any = encoder_outputs
+        if encoded is None:
             inputs_embeds, attention_mask, image_tokens = self.merge_inputs(
                 input_ids, pixel_values, attention_mask, inputs_embeds, mm_encoder_outputs
             )
-            encoder_outputs = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
-        elif not isinstance(encoder_outputs, BaseModelOutput):
-            encoder_outputs = BaseModelOutput(*encoder_outputs)
-        encoder_hidden_states = encoder_outputs.last_hidden_state
+            encoded = self.encoder(inputs_embeds=inputs_embeds, attention_mask=attention_mask, **kwargs)
+        elif not isinstance(encoded, BaseModelOutput):
+            encoded = BaseModelOutput(*encoded)
+        encoder_hidden_states = encoded.last_hidden_state
         if attention_mask is not None and attention_mask.shape[1] < encoder_hidden_states.shape[1]:
             # A mask of the prompt alone beside finished encoder states: the image tokens before it are never padding.
             missing = encoder_hidden_states.shape[1] - attention_mask.shape[1]
@@ -530,8 +533,8 @@ class FlorenzModel(FlorenzPreTrainedModel):
             decoder_attentions=decoder_outputs.attentions,
             cross_attentions=decoder_outputs.cross_attentions,
             encoder_last_hidden_state=encoder_hidden_states,
-            encoder_hidden_states=encoder_outputs.hidden_states,
-            encoder_attentions=encoder_outputs.attentions,
+            encoder_hidden_states=encoded.hidden_states,
+            encoder_attentions=encoded.attentions,
             image_hidden_states=image_tokens,
         )
 
@@ -664,7 +667,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
 
     def _maybe_initialize_input_ids_for_generation(
         self, inputs: torch.Tensor | None, bos_token_id: torch.Tensor | None, model_kwargs: dict[str, Any]
-    ) -> torch.Tensor:
+    ) -> Any:
         # An image alone is a whole input. The inherited method would prompt the encoder with the decoder's bos id.
         if model_kwargs.get("encoder_outputs") is not None:
             model_kwargs.pop("mm_encoder_outputs", None)  # inside them already
@@ -672,7 +675,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         pixels = model_kwargs.get("pixel_values") if image is None else image.pooler_output
         if inputs is None and pixels is not None and model_kwargs.get("encoder_outputs") is None:
             return torch.empty((pixels.shape[0], 0), dtype=torch.long, device=pixels.device)
-        return super()._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
+        inherited: Any = super()
+        return inherited._maybe_initialize_input_ids_for_generation(inputs, bos_token_id, model_kwargs)
 
     def _maybe_prepare_encoder_kwargs_for_generation(
         self,
@@ -695,7 +699,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
                 attention_mask=mask,
                 **{prompt: inputs_tensor},
             )
-            model_kwargs = self._prepare_text_encoder_decoder_kwargs_for_generation(
+            generation: Any = self
+            model_kwargs = generation._prepare_text_encoder_decoder_kwargs_for_generation(
                 inputs_embeds, model_kwargs, "inputs_embeds", generation_config
             )
             model_kwargs.pop("inputs_embeds", None)
@@ -714,9 +719,10 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         generation_mode: Any,
         batch_size: int,
         max_cache_length: int,
-    ) -> None:
+    ) -> Any:
         given = model_kwargs.get("cache")
-        super()._prepare_cache_for_generation(
+        inherited: Any = super()
+        inherited._prepare_cache_for_generation(
             generation_config, model_kwargs, generation_mode, batch_size, max_cache_length
         )
         cache = model_kwargs.get("cache")

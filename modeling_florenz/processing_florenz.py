@@ -270,12 +270,14 @@ class FlorenzProcessor(ProcessorMixin):
         if bool(source) != bool(text and text.strip()):
             raise ValueError(f"task {task!r} {'needs a text, not empty' if source else 'takes no text'}, got {text!r}")
         sentence = "" if language is None else "The target language is " + self.languages[language] + ". "
-        return sentence + before + (text + after if source else "")  # never formatted: braces in a text are text
+        return sentence + before + (f"{text}{after}" if source else "")  # never formatted: braces in a text are text
 
     def _prefix(self, prefix: bool | str | None, task: str | None, language: str | None) -> str:
-        if prefix is True and (task is None or SOURCE in TASKS[task] or language not in self.prefixes):
+        if prefix is not True:
+            return prefix or ""
+        if task is None or SOURCE in TASKS[task] or language is None or language not in self.prefixes:
             raise ValueError(f"prefix=True is for captions in {', '.join(self.prefixes)}, not {task!r}, {language!r}")
-        return self.prefixes[language] if prefix is True else prefix or ""
+        return self.prefixes[language]
 
     def _pixel_values(self, images: list, image_size: int | None) -> list:
         if image_size is not None and (type(image_size) is not int or image_size < 1):
@@ -300,7 +302,7 @@ class FlorenzProcessor(ProcessorMixin):
     def __call__(
         self,
         images: ImageInput | None = None,
-        text: str | list[str] | None = None,
+        text: str | list[str] | list[str | None] | None = None,
         task: str | list[str] | None = None,
         language: str | list[str] | None = None,
         target: str | list[str] | None = None,
@@ -374,9 +376,11 @@ class FlorenzProcessor(ProcessorMixin):
         texts = (self.tokenizer.decode(row, skip_special_tokens=True).strip() for row in rows)
         return [text[:1].upper() + text[1:] for text in texts]
 
-    def post_process_image_text_to_text(self, generated_outputs: Any, **kwargs: Any) -> list[str]:
-        """Decode for the `image-text-to-text` pipeline, like `decode_generated` unless special tokens shall stay."""
-        if kwargs.pop("skip_special_tokens", True):
+    def post_process_image_text_to_text(
+        self, generated_outputs: Any, skip_special_tokens: bool = True, **kwargs: Any
+    ) -> list[str]:
+        """Decode for the `image-text-to-text` pipeline, like `decode_generated` unless special tokens should stay."""
+        if skip_special_tokens:
             return self.decode_generated(generated_outputs)
         return self.tokenizer.batch_decode(generated_outputs, skip_special_tokens=False, **kwargs)
 

@@ -91,4 +91,5 @@ def config_from_size(size: str, **kwargs: Any) -> FlorenzConfig:
     """
     if size not in SIZES:
         raise ValueError(f"there is no size {size!r}: use one of {list(SIZES)}")
-    return FlorenzConfig(**copy.deepcopy(SIZES[size]), **kwargs)
+    parts: dict[str, Any] = copy.deepcopy(SIZES[size])
+    return FlorenzConfig(**parts, **kwargs)

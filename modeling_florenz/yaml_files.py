@@ -6,7 +6,7 @@ nothing is written once to be meant twice.
 """
 
 import re
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import Any
 
@@ -24,17 +24,18 @@ _TAGS = {
 
 
 class _Loader(yaml.SafeLoader):
-    yaml_implicit_resolvers: dict[str, list[Any]] = {}
-    yaml_constructors: dict[str, Any] = {}
+    yaml_implicit_resolvers = {}
+    yaml_constructors = {}
     depth = 0
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        event = self.peek_event()
+        event: Any = self.peek_event()
+        place: Any = event.start_mark
         if isinstance(event, yaml.AliasEvent):
-            raise yaml.composer.ComposerError(None, None, "an alias (*) stands for other text", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, "an alias (*) stands for other text", place)
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise yaml.composer.ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", event.start_mark)
+            raise yaml.composer.ComposerError(None, None, f"nested more than {MAX_DEPTH} deep", place)
         node = super().compose_node(parent, index)
         self.depth -= 1
         return node
@@ -56,14 +57,17 @@ for _name, (_pattern, _first, _also) in _TAGS.items():
     _tag, _matcher = f"tag:yaml.org,2002:{_name}", re.compile(f"(?:{_pattern})\\Z")
     for _character in [*_first, *([_also] if _also is not None else [])]:
         _Loader.yaml_implicit_resolvers.setdefault(_character, []).append((_tag, _matcher))
-_Loader.add_constructor("tag:yaml.org,2002:null", lambda loader, node: None)
-_Loader.add_constructor("tag:yaml.org,2002:bool", lambda loader, node: node.value.lower() == "true")
-_Loader.add_constructor("tag:yaml.org,2002:int", lambda loader, node: int(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:float", lambda loader, node: float(node.value))
-_Loader.add_constructor("tag:yaml.org,2002:str", lambda loader, node: loader.construct_scalar(node))
-_Loader.add_constructor("tag:yaml.org,2002:seq", lambda loader, node: loader.construct_sequence(node, deep=True))
-_Loader.add_constructor("tag:yaml.org,2002:map", _Loader.mapping)
-_Loader.add_constructor(None, yaml.SafeLoader.construct_undefined)
+_BUILDERS: dict[str | None, Callable[[Any, Any], Any]] = {
+    "tag:yaml.org,2002:null": lambda loader, node: None,
+    "tag:yaml.org,2002:bool": lambda loader, node: node.value.lower() == "true",
+    "tag:yaml.org,2002:int": lambda loader, node: int(node.value),
+    "tag:yaml.org,2002:float": lambda loader, node: float(node.value),
+    "tag:yaml.org,2002:str": lambda loader, node: loader.construct_scalar(node),
+    "tag:yaml.org,2002:seq": lambda loader, node: loader.construct_sequence(node, deep=True),
+    "tag:yaml.org,2002:map": lambda loader, node: loader.mapping(node),
+    None: lambda loader, node: loader.construct_undefined(node),
+}
+_Loader.yaml_constructors.update(_BUILDERS)
 
 
 class _Dumper(yaml.SafeDumper):

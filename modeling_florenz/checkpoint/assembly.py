@@ -74,7 +74,8 @@ def _build_florence(folder: Path) -> PreTrainedTokenizerBase:
             raise ValueError(f"it adds {token!r} with id {index}, which Florence-2's does not")
     # Built from the words alone: other settings differ between copies, and the added tokens are known.
     mask = AddedToken("<mask>", lstrip=True, special=True)
-    tokenizer = BartTokenizer(vocab=vocab, merges=merges, mask_token=mask, **_SIDES)
+    words: dict[str, Any] = {"vocab": vocab, "merges": merges, "mask_token": mask}
+    tokenizer = BartTokenizer(**words, **_SIDES)
     tokenizer.add_special_tokens({"extra_special_tokens": list(FLORENCE.added)})
     FLORENCE.check(tokenizer)
     return tokenizer

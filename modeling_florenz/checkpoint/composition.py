@@ -3,6 +3,7 @@
 import hashlib
 import math
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from .assembly import load_florence_tokenizer, load_gemma_tokenizer
 from .conversion import expected_shapes, florenz_name
 from .sources import read_json, weight_files
 from .tensor_stream import PIECE_BYTES, PlannedTensor, StoredTensor, equal_values, stored_tensors
-from .vocabulary import gemma_to_florence
+from .vocabulary import FlorenceIds, gemma_to_florence
 
 
 INIT_STD = 0.02
@@ -140,7 +141,7 @@ def plan_composition(
         if shapes[_ENCODER_TABLE][0] > known:
             yield from random(_ENCODER_TABLE, shapes[_ENCODER_TABLE][0] - known)()
 
-    def decoder_table() -> Iterator[torch.Tensor]:
+    def decoder_table(vocabulary: FlorenceIds) -> Iterator[torch.Tensor]:
         rows, width = shapes[_DECODER_TABLE]
         embeddings, count = table.read().float(), min(len(vocabulary), rows)
         step = max(1, PIECE_BYTES // (4 * width))
@@ -153,7 +154,7 @@ def plan_composition(
         if name == _ENCODER_TABLE:
             return encoder_table
         if name == _DECODER_TABLE and vocabulary is not None:
-            return decoder_table
+            return partial(decoder_table, vocabulary)
         if name == _SINUSOID and name not in sources:
             module = Florence2VisionPositionalEmbeddingCosine1D(config.vision_config)
             return lambda: iter([module.pos_idx_to_embed.reshape(-1)])

@@ -1,7 +1,7 @@
 """Turn checkpoints of the research code into Florenz: each tensor is placed exactly once, none is invented."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +98,7 @@ def plan_conversion(folder: Path) -> tuple[FlorenzConfig, list[PlannedTensor]]:
     ]
 
 
-def _transposed(tensor: StoredTensor):
+def _transposed(tensor: StoredTensor) -> Callable[[], Iterator[torch.Tensor]]:
     def pieces() -> Iterator[torch.Tensor]:
         yield tensor.read().T.reshape(-1)
 

@@ -99,11 +99,11 @@ def load_model(
             "dtype": torch.bfloat16,
             "quantization_config": quantization_config(quantize, torch.bfloat16, config),
         }
-    if device is not None:
-        settings["device_map"] = {"": str(device)}
+        if device is not None:  # quantised layers are made where they stay
+            settings["device_map"] = {"": str(device)}
     try:
         check_weights(folder, config)
-        loaded = FlorenzForConditionalGeneration.from_pretrained(
+        loaded: Any = FlorenzForConditionalGeneration.from_pretrained(
             folder,
             config=config,
             local_files_only=True,
@@ -115,6 +115,8 @@ def load_model(
         raise ValueError(f"the model {model} could not be loaded: {sentence(error)}") from error
     # A snapshot of the Hub's cache is called by its commit.
     loaded.config._commit_hash = folder.name if folder.parent.name == "snapshots" else None
+    if device is not None and quantize is None:
+        loaded.to(device)
     return loaded.eval()
 
 

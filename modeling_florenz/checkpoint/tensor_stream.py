@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 
 import torch
@@ -64,7 +65,7 @@ class StoredTensor:
             file.seek(self.start)
             while rest:
                 buffer = torch.empty(min(rest, PIECE_BYTES), dtype=torch.uint8)
-                view, filled = memoryview(buffer.numpy()), 0
+                view, filled = buffer.numpy().data, 0
                 while filled < len(view):
                     count = file.readinto(view[filled:])
                     if not count:
@@ -148,7 +149,7 @@ def write_tensors(folder: Path, tensors: Sequence[PlannedTensor], max_shard_byte
                 for tensor in shard:
                     written = 0
                     for piece in tensor.pieces():
-                        values = memoryview(piece.to(tensor.dtype).contiguous().view(torch.uint8).numpy())
+                        values = piece.to(tensor.dtype).contiguous().view(torch.uint8).numpy().data
                         _write_all(file, values)
                         written += len(values)
                         bar.update(len(values))
@@ -163,7 +164,7 @@ def write_tensors(folder: Path, tensors: Sequence[PlannedTensor], max_shard_byte
     return [folder / name for name in names]
 
 
-def _write_all(file, values: memoryview) -> None:
+def _write_all(file: FileIO, values: memoryview) -> None:
     while values:
         values = values[file.write(values) :]
 

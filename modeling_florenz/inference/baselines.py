@@ -80,7 +80,7 @@ class Florence2Model:
 
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = Florence2ForConditionalGeneration.from_pretrained(
-            name, revision=revision, trust_remote_code=False
+            name, revision=revision or "main", trust_remote_code=False
         ).eval()
         self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
 

@@ -73,11 +73,9 @@ class Captioner:
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         # Half precision is slow and coarse on a CPU.
         dtype = torch.float32 if self.device.type == "cpu" else "auto"
-        loaded = load(model, revision, adapter, dtype, quantize, self.device if quantize else None)
+        loaded = load(model, revision, adapter, dtype, quantize, self.device)
         self.model, self.processor = loaded.model, loaded.processor
         self.is_bundled = adapter is None and (model is None or is_bundled(model))
-        if quantize is None:
-            self.model.to(self.device)
 
     @property
     def languages(self) -> list[str]:

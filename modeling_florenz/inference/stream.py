@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import StoppingCriteria, TextIteratorStreamer
+from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..data.images import open_image
 
@@ -108,7 +109,8 @@ def stream_captions(
             features = captioner.image_features(given["pixel_values"])
         given.pop("pixel_values", None)
         text = ""
-        for piece in stream_text(captioner, given | {"image_features": features}):
+        given["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=features)}
+        for piece in stream_text(captioner, given):
             text = (text + piece).lstrip()
             text = text[:1].upper() + text[1:]
             if language in texts:
