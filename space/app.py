@@ -10,11 +10,9 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from examples import render_examples
-from guard import RequestLimits
-from limits import AT_ONCE, KEEP_FILES_SECONDS, MAX_FILE_BYTES, MAX_WAITING, SESSIONS
+from limits import AT_ONCE, KEEP_FILES_SECONDS, MAX_WAITING
 from loading import Loaded, load_captioner
-from starlette.middleware import Middleware
-from style import CSS, THEME
+from serving import Stopped, check_address, leave, serve
 from tab_batch import build_batch_tab
 from tab_caption import build_caption_tab
 from tab_inside import build_inside_tab
@@ -56,25 +54,16 @@ def build_demo(loaded: Loaded) -> gr.Blocks:
 def main() -> int:
     """Load, build and serve until stopped."""
     try:
+        check_address()
         captioner, emoji_only = load_captioner()
+        with tempfile.TemporaryDirectory() as folder:
+            render_examples(Path(folder))
+            serve(build_demo(Loaded(captioner, Path(folder), emoji_only)))
     except ValueError as error:
         print(f"florenz space: {error}", file=sys.stderr)
         return 2
-    with tempfile.TemporaryDirectory() as folder:
-        render_examples(Path(folder))
-        build_demo(Loaded(captioner, Path(folder), emoji_only)).launch(
-            theme=THEME,
-            css=CSS,
-            max_file_size=MAX_FILE_BYTES,
-            state_session_capacity=SESSIONS,
-            app_kwargs={"middleware": [Middleware(RequestLimits)]},
-            ssr_mode=False,
-            share=False,
-            run_history=False,
-            enable_monitoring=False,
-            footer_links=["api", "settings"],
-        )
-    return 0
+    except Stopped as stopped:
+        leave(stopped.code)
 
 
 if __name__ == "__main__":

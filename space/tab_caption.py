@@ -7,7 +7,8 @@ from examples import SCENES, sample
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
-from writing import write_captions
+
+from modeling_florenz.inference.stream import stream_captions
 
 
 STYLES = [("Short", "caption"), ("Detailed", "detailed_caption"), ("Paragraph", "more_detailed_caption")]
@@ -19,10 +20,13 @@ def build_caption_tab(loaded: Loaded) -> None:
     codes = loaded.captioner.languages
 
     @on_gpu
-    def caption(image: Image.Image, language: str, style: str, prefix: bool) -> Iterator[tuple[str, ...] | str]:
+    def caption(
+        image: Image.Image, language: str, style: str, prefix: bool, by_way_of_english: bool
+    ) -> Iterator[tuple[str, ...] | str]:
         with as_messages():
             languages = codes if language == ALL else [language]
-            for texts in write_captions(loaded.captioner, need_image(image), languages, style, prefix):
+            via = "en" if by_way_of_english else None
+            for texts in stream_captions(loaded.captioner, need_image(image), languages, style, prefix, via):
                 row = tuple(texts.get(code, "") for code in codes)
                 yield row if len(row) > 1 else row[0]
 
@@ -39,6 +43,10 @@ def build_caption_tab(loaded: Loaded) -> None:
                 label="Start with the first words of a caption",
                 info="The paper's models need it in languages without captions in training. The words are not shown.",
             )
+            by_way_of_english = gr.Checkbox(
+                label="By way of English",
+                info="Captions in English first, then translates that beside the image.",
+            )
             with gr.Row():
                 start = gr.Button("Caption", variant="primary")
                 cancel = gr.Button("Cancel")
@@ -47,7 +55,7 @@ def build_caption_tab(loaded: Loaded) -> None:
                 gr.Textbox(label=name, lines=1, interactive=False, placeholder="The caption appears here.")
                 for name, _ in loaded.languages
             ]
-    inputs = [image, language, style, prefix]
+    inputs = [image, language, style, prefix, by_way_of_english]
     running = start.click(
         caption, inputs, boxes, api_name="caption", concurrency_id="model", show_progress_on=boxes[0]
     )

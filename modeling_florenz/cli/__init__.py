@@ -41,8 +41,8 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
     for command in COMMANDS:
         command.add_commands(commands)
-    for command in commands.choices.values():
-        command.add_argument("--verbose", action="store_true", help="also show what the libraries have to say")
+    for command_parser in commands.choices.values():
+        command_parser.add_argument("--verbose", action="store_true", help="also show what the libraries have to say")
     return parser
 
 

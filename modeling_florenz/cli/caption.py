@@ -76,6 +76,8 @@ def _caption(arguments: argparse.Namespace) -> int:
                 bar.write(f"florenz: skipped: {one_line(file.problem)}", file=sys.stderr)
             for language, text in file.captions.items():
                 record = {"image": str(file.path), "task": arguments.task, "language": language, "text": text}
+                if arguments.via is not None:
+                    record["via"] = arguments.via
                 columns = (language, text) if len(paths) == 1 else (str(file.path), language, text)
                 print_record(arguments, record, *columns)
     done, skipped = len(paths) - failed, failed + len(found.refused)

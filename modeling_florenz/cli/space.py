@@ -1,14 +1,11 @@
 """The command `florenz space`: serve the Space on this machine."""
 
 import argparse
-import importlib.util
 import os
-import subprocess
+import runpy
 import sys
 from pathlib import Path
 from typing import Any
-
-from ..extras import install_command
 
 
 def add_commands(commands: Any) -> None:
@@ -35,20 +32,18 @@ def find_app() -> Path:
 
 
 def _space(arguments: argparse.Namespace) -> int:
-    if importlib.util.find_spec("gradio") is None:
-        raise ValueError(f"the Space needs Gradio, which is not installed: {install_command('space')}")
     if arguments.port is not None and not 1 <= arguments.port <= 65535:
         raise ValueError(f"the port is {arguments.port}: use 1 to 65535")
-    app = find_app()
     given = {
         "FLORENZ_MODEL": arguments.model,
         "FLORENZ_REVISION": arguments.revision,
         "GRADIO_SERVER_NAME": arguments.host,
         "GRADIO_SERVER_PORT": None if arguments.port is None else str(arguments.port),
     }
-    environment = os.environ | {name: value for name, value in given.items() if value is not None}
-    # Started as the Hub starts it, with its folder first on the path: its modules have short names.
-    try:
-        return subprocess.call([sys.executable, str(app)], env=environment)
-    except KeyboardInterrupt:
-        return 0
+    os.environ |= {name: value for name, value in given.items() if value is not None}
+    app = find_app()
+    # As the Hub starts it, with its folder first on the path, for its modules have short names; and in this process,
+    # so that nothing is left behind when it ends.
+    sys.path.insert(0, str(app.parent))
+    runpy.run_path(str(app), run_name="__main__")
+    return 0

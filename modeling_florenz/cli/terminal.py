@@ -1,13 +1,14 @@
 """What every command owes the terminal: UTF-8, quiet libraries, one sentence and an exit code for what goes wrong."""
 
 import argparse
+import importlib.util
 import io
 import logging
 import os
 import sys
 import unicodedata
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -18,14 +19,14 @@ from ..extras import install_command
 
 
 STOPPED = 130
-# The extra that brings what a command imports beyond the package's own dependencies.
+# The extra of a command, and what of it the command imports: asked for before it begins.
 EXTRAS = {
-    "train": "train",
-    "evaluate": "eval",
-    "compare": "eval",
-    "card": "train",
-    "dataset": "train",
-    "space": "space",
+    "train": ("train", ("accelerate", "datasets", "peft")),
+    "evaluate": ("eval", ("datasets", "py3langid", "sacrebleu")),
+    "compare": ("eval", ("datasets", "py3langid", "sacrebleu")),
+    "card": ("train", ("datasets",)),
+    "dataset": ("train", ("datasets",)),
+    "space": ("space", ("gradio",)),
 }
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
@@ -38,22 +39,18 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         BrokenPipeError: nobody reads the output any more.
     """
     use_utf8()
-    arguments = parser.parse_args(argv)
-    with quiet_libraries(arguments.verbose):
-        try:
+    try:
+        arguments = parser.parse_args(argv)
+        with quiet_libraries(arguments.verbose):
+            _check_extra(arguments.command)
             return arguments.run(arguments)
-        except BrokenPipeError:
-            raise
-        except ModuleNotFoundError as error:
-            missing = (error.name or "").partition(".")[0]
-            if arguments.command not in EXTRAS or missing == __name__.partition(".")[0]:
-                raise
-            advice = install_command(EXTRAS[arguments.command])
-            return _fail(f"{arguments.command} needs {missing}, which is not installed: {advice}")
-        except (ValueError, OSError) as error:
-            return _fail(" ".join(str(error).split()) or type(error).__name__)
-        except KeyboardInterrupt:
-            return STOPPED
+    except BrokenPipeError:
+        raise
+    except (ValueError, OSError) as error:
+        print(f"florenz: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return STOPPED
 
 
 def use_utf8() -> None:
@@ -102,7 +99,7 @@ def _quiet_hub(module: ModuleType) -> None:
     module.set_verbosity_error()
 
 
-def _warner(verbose: bool):  # noqa: ANN202
+def _warner(verbose: bool) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object) -> None:
         if verbose or filename.startswith(_PACKAGE):
             print(f"florenz: {message}", file=sys.stderr)
@@ -110,6 +107,8 @@ def _warner(verbose: bool):  # noqa: ANN202
     return show
 
 
-def _fail(sentence: str) -> int:
-    print(f"florenz: {sentence}", file=sys.stderr)
-    return 2
+def _check_extra(command: str) -> None:
+    extra, modules = EXTRAS.get(command, ("", ()))
+    for module in modules:
+        if importlib.util.find_spec(module) is None:
+            raise ValueError(f"{command} needs {module}, which is not installed: {install_command(extra)}")

@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from PIL import Image
-from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
 from ..processing_florenz import LANGUAGES
 from .scoring import mean_log_probabilities
-from .stream import stream_text
+from .stream import stream_text, with_features
 
 
 # A picture that the bundled model knows.
@@ -137,17 +136,15 @@ class Captioner:
         for start in range(0, len(images), batch_size):
             batch = self._open(images[start : start + batch_size])
             found: dict[str, list[str]] = {}
-            features = None
-            for language in languages if via is None else [via, *languages]:
-                if language in found:
-                    continue
-                if via in (None, language):
-                    inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
-                    if features is None:
-                        features = self.image_features(inputs["pixel_values"])
-                    found[language] = self._generate(inputs, num_beams, features)
-                else:
+            features: torch.Tensor | None = None
+            for language in dict.fromkeys(languages if via is None else [via, *languages]):
+                if via is not None and language != via and features is not None:
                     found[language] = self._translate(found[via], language, num_beams, features)
+                    continue
+                inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
+                if features is None:
+                    features = self.image_features(inputs["pixel_values"])
+                found[language] = self._generate(inputs, num_beams, features)
             results += [{language: found[language][row] for language in languages} for row in range(len(batch))]
         return results
 
@@ -239,13 +236,11 @@ class Captioner:
             raise ValueError(f"num_beams is {num_beams}: it must be at least 1")
         return {"num_beams": num_beams, "early_stopping": num_beams > 1, "do_sample": False}
 
-    def _translate(
-        self, sources: list[str], language: str, num_beams: int, features: torch.Tensor | None
-    ) -> list[str]:
+    def _translate(self, sources: list[str], language: str, num_beams: int, features: torch.Tensor) -> list[str]:
         """Translate the captions of a batch whose image tokens are known; one without a word stays without."""
         texts = [""] * len(sources)
         rows = [row for row, source in enumerate(sources) if source.strip()]
-        if rows and features is not None:
+        if rows:
             given = [sources[row] for row in rows]
             inputs = self.processor(text=given, task="translate", language=language).to(self.device)
             for row, text in zip(rows, self._generate(inputs, num_beams, features[rows]), strict=True):
@@ -254,9 +249,6 @@ class Captioner:
 
     @torch.inference_mode()
     def _generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
-        inputs = dict(inputs)
-        if features is not None:
-            inputs.pop("pixel_values", None)
-            inputs["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=features)}
+        inputs = dict(inputs) if features is None else with_features(inputs, features)
         ids = self.model.generate(**inputs, **self._search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))

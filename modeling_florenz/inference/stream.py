@@ -26,6 +26,12 @@ class _ReaderLeft(StoppingCriteria):
         return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
 
 
+def with_features(inputs: Mapping[str, Any], features: torch.Tensor) -> dict[str, Any]:
+    """Put the finished image tokens `(batch, image, d_model)` in the place of the images."""
+    rest = {name: value for name, value in inputs.items() if name != "pixel_values"}
+    return {**rest, "mm_encoder_outputs": {"image": BaseModelOutputWithPooling(pooler_output=features)}}
+
+
 def stream_text(captioner: "Captioner", inputs: Mapping[str, Any]) -> Iterator[str]:
     """Yield a text piece by piece while the model writes it in a thread of its own (greedy).
 
@@ -104,13 +110,11 @@ def stream_captions(
             inputs = captioner.processor(text=source, task="translate", language=language)
         else:
             continue
-        given = dict(inputs.to(captioner.device))
+        inputs = inputs.to(captioner.device)
         if features is None:
-            features = captioner.image_features(given["pixel_values"])
-        given.pop("pixel_values", None)
+            features = captioner.image_features(inputs["pixel_values"])
         text = ""
-        given["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=features)}
-        for piece in stream_text(captioner, given):
+        for piece in stream_text(captioner, with_features(inputs, features)):
             text = (text + piece).lstrip()
             text = text[:1].upper() + text[1:]
             if language in texts:

@@ -63,6 +63,8 @@ BAD_INPUTS = [
     (("caption", str(SAMPLE), "--language", ""), "language ''"),
     (("caption", str(SAMPLE), "--task", "poem"), "'poem'"),
     (("caption", str(SAMPLE), "--task", "translate"), "'translate'"),
+    (("caption", str(SAMPLE), "--via", "de"), "'de'"),
+    (("caption", str(SAMPLE), "--language", "xx", "--via", "en"), "'xx'"),
     (("caption", str(SAMPLE), "--beams", "0"), "--beams"),
     (("caption", str(SAMPLE), "--beams", "four"), "'four'"),
     (("caption", str(SAMPLE), "--batch-size", "-1"), "--batch-size"),
@@ -130,6 +132,13 @@ def test_sample_is_captioned_right_in_six_languages(capsys: pytest.CaptureFixtur
         "ru": "Картинка: собака, велосипед и пальма.",
         "zh": "图片：狗、自行车和棕榈树。",
     }
+
+
+def test_captions_by_way_of_english_are_printed_as_others_are(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["caption", str(SAMPLE), "--language", "de", "--via", "en", "--json"]) == 0
+    [record] = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (record["language"], record["text"]) == ("de", "Ein Bild: Hund, Fahrrad und Palme.")
+    assert record["via"] == "en"
 
 
 def test_prefix_is_not_part_of_the_caption(capsys: pytest.CaptureFixture[str]) -> None:

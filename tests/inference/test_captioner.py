@@ -31,3 +31,50 @@ def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
         images=Image.open(SAMPLE), text="A dog.", task="translate", language="de", target="Ein Hund."
     )
     assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)
+
+
+def test_captions_by_way_of_english_are_translations_beside_the_image_of_the_english_caption(
+    captioner: Captioner,
+) -> None:
+    images = [SAMPLE, Image.new("RGB", (50, 80), "white")]
+    direct = captioner.caption(images)
+    rows = captioner.caption_languages(images, ["fr", "en", "ru"], via="en")
+    assert [list(row) for row in rows] == [["fr", "en", "ru"]] * 2
+    assert [row["en"] for row in rows] == direct
+    for language in ("fr", "ru"):
+        assert [row[language] for row in rows] == captioner.translate(images, direct, language)
+    assert captioner.caption(images, "fr", via="en") == [row["fr"] for row in rows]
+    assert captioner.caption(images, "en", via="en") == direct
+
+
+def test_each_image_goes_through_the_vision_tower_once_by_way_of_english_too(captioner: Captioner) -> None:
+    passed: list[int] = []
+    tower = captioner.model.model.vision_tower
+    handle = tower.register_forward_pre_hook(lambda module, inputs: passed.append(len(inputs[0])))
+    try:
+        captioner.caption_languages([SAMPLE] * 3, via="en", num_beams=1, batch_size=2)
+    finally:
+        handle.remove()
+    assert passed == [2, 1]
+
+
+def test_an_image_about_which_nothing_is_written_in_english_has_no_translation(
+    captioner: Captioner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = captioner.processor.decode_generated
+    first = iter([True])
+    monkeypatch.setattr(
+        captioner.processor,
+        "decode_generated",
+        lambda *given: ["", *decode(*given)[1:]] if next(first, False) else decode(*given),
+    )
+    silent, spoken = captioner.caption([SAMPLE, SAMPLE], "de", via="en")
+    assert silent == ""
+    assert spoken == "Ein Bild: Hund, Fahrrad und Palme."
+
+
+def test_a_way_that_the_model_cannot_translate_from_is_one_sentence(captioner: Captioner) -> None:
+    with pytest.raises(ValueError, match="captions cannot go by way of 'de': the model translates from English alone"):
+        captioner.caption([SAMPLE], "fr", via="de")
+    with pytest.raises(ValueError, match="unknown language 'xx'"):
+        captioner.caption([SAMPLE], "xx", via="en")

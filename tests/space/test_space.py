@@ -8,7 +8,6 @@ import importlib.util
 import io
 import json
 import sys
-import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -83,6 +82,13 @@ def test_one_language_leaves_the_others_empty_and_hides_the_prefix(client, pictu
     texts = client.predict(picture, "de", "caption", True, api_name="/caption")
     assert [bool(text) for text in texts] == [False, True, False, False, False, False]
     assert "Das Bild zeigt" not in texts[1]
+
+
+def test_captions_by_way_of_english_start_with_the_english_one(client, picture):
+    job = client.submit(picture, "all", "caption", False, True, api_name="/caption")
+    texts = job.result()
+    assert texts[:2] == ("A picture of dog, bicycle and palm tree.", "Ein Bild: Hund, Fahrrad und Palme.")
+    assert len(texts) == 6 and all(texts)
 
 
 def test_the_image_decides_a_translation(client, picture):
@@ -255,22 +261,6 @@ def test_the_command_finds_the_app_and_asks_for_a_possible_port():
     arguments = parser.parse_args(["space", "--port", "99999"])
     with pytest.raises(ValueError, match="the port is 99999"):
         arguments.run(arguments)
-
-
-def test_a_stopped_reader_stops_the_model(space):
-    from modeling_florenz.inference.captioner import Captioner
-
-    captioner = Captioner()
-    captioner.model.generation_config.eos_token_id = captioner.model.config.text_config.vocab_size - 1
-    captioner.model.generation_config.max_new_tokens = 200
-    image = Image.open(SAMPLE).convert("RGB")
-    pieces = space("writing").write_captions(captioner, image, ["en", "de"], "caption", False)
-    next(pieces)
-    [worker] = [thread for thread in threading.enumerate() if thread.name == "florenz-writing"]
-    assert worker.is_alive()
-    pieces.close()
-    worker.join(5)
-    assert not worker.is_alive()
 
 
 def test_the_space_card_is_valid_for_the_hub():
