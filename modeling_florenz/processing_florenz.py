@@ -297,7 +297,15 @@ class FlorenzProcessor(ProcessorMixin):
         rows = _plain_ids(tokenizer, texts)
         if tokenizer is self.encoder_tokenizer and (length := max(map(len, rows)) + 2) > limit:
             warnings.warn(f"a prompt of {length} tokens is cut to {limit}", stacklevel=3)
+        elif tokenizer is self.tokenizer and max(map(len, rows)) + 2 > limit:
+            # One text for all, so that Python shows it once. With an end token the model would learn to stop there.
+            warnings.warn(f"targets of more than {limit} tokens are cut, without an end token", stacklevel=3)
+            return [[tokenizer.bos_token_id, *row, tokenizer.eos_token_id][:limit] for row in rows]
         return [[tokenizer.bos_token_id, *row[: limit - 2], tokenizer.eos_token_id] for row in rows]
+
+    def target_lengths(self, targets: list[str]) -> list[int]:
+        """Count the tokens of targets, begin and end included; those above `max_target_length` are cut."""
+        return [len(row) + 2 for row in _plain_ids(self.tokenizer, targets)]
 
     def __call__(
         self,
@@ -319,7 +327,7 @@ class FlorenzProcessor(ProcessorMixin):
             text: What to translate, or without a task the whole prompt. Never parsed: markup in it stays text.
             task: `caption`, `detailed_caption`, `more_detailed_caption` (need an image) or `translate` (needs a text).
             language: Target language of the task.
-            target: What the model shall write.
+            target: What the model should write. More than `max_target_length` tokens are cut, without an end token.
             prefix: Words the output starts with; `True` takes the caption prefix of the language.
             image_size: Side of the input square in pixels, instead of the saved one.
 

@@ -13,7 +13,7 @@ from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
 from ..processing_florenz import LANGUAGES
-from .scoring import mean_log_probabilities
+from .scoring import check_whole, mean_log_probabilities
 from .stream import stream_text, with_features
 
 
@@ -205,6 +205,7 @@ class Captioner:
         for candidate in candidates:
             if not candidate.strip():
                 raise ValueError("a candidate is empty: give texts to score")
+        check_whole(self.processor, candidates)
         inputs = self.processor(
             images=None if image is None else self._open([image])[0],
             text=text,

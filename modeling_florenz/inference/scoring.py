@@ -23,6 +23,20 @@ def mean_log_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.
     return -(losses * real).sum(-1) / real.sum(-1)
 
 
+def check_whole(processor: Any, targets: Sequence[str]) -> None:
+    """Refuse targets that would be cut: two that differ after the cut would get the same score.
+
+    Raises:
+        ValueError: a target has more tokens than the processor's `max_target_length`.
+    """
+    for target, length in zip(targets, processor.target_lengths(list(targets)), strict=True):
+        if length > processor.max_target_length:
+            raise ValueError(
+                f"the text {target[:40]!r}... has {length:,} tokens with its begin and end, but at most "
+                f"{processor.max_target_length} can be scored: shorten it"
+            )
+
+
 @torch.no_grad()
 def perplexities(
     model: Any,
@@ -37,7 +51,11 @@ def perplexities(
 
     Args:
         language: ISO 639-1 code of all targets, or one for each.
+
+    Raises:
+        ValueError: a target is too long to be scored whole.
     """
+    check_whole(processor, targets)
     values: list[float] = []
     for start in range(0, len(sources), batch_size):
         batch = slice(start, start + batch_size)

@@ -264,11 +264,25 @@ def test_labels_are_not_shifted_and_padded_with_minus_100(processor):
     assert labels[1][0] == 2 and labels[1][-1] == 1 and 0 not in labels[0] + labels[1]
 
 
-def test_a_long_target_is_cut_without_a_warning_and_keeps_its_end(processor):
+def test_a_long_target_is_cut_without_an_end_and_with_one_warning(processor):
+    limit = processor.max_target_length
+    with pytest.warns(UserWarning, match=f"^targets of more than {limit} tokens are cut, without an end") as caught:
+        labels = processor(task="translate", text="a", target=["Hund " * 200, "Hund"])["labels"]
+    assert len(caught) == 1 and Path(caught[0].filename).name == "test_processing.py"
+    assert labels.shape == (2, limit) and labels[0, 0] == 2 and 1 not in labels[0] and -100 not in labels[0]
+    assert [index for index in labels[1].tolist() if index != -100][-1] == 1
+
+
+def test_a_target_at_the_limit_is_whole_and_one_above_it_is_not(processor):
+    limit = processor.max_target_length
+    at, above = ("x" * (limit + count) for count in (-3, -2))
+    assert processor.target_lengths([at, above]) == [limit, limit + 1]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        labels = processor(task="translate", text="a", target="Hund " * 200)["labels"]
-    assert labels.shape == (1, processor.max_target_length) and labels[0, 0] == 2 and labels[0, -1] == 1
+        assert processor(task="translate", text="a", target=at)["labels"][0, -1] == 1
+    with pytest.warns(UserWarning):
+        labels = processor(task="translate", text="a", target=above)["labels"]
+    assert labels.shape == (1, limit) and labels[0, -1] != 1
 
 
 def test_an_empty_target_is_begin_and_end(processor):
