@@ -14,6 +14,7 @@ from PIL import Image as PILImage
 
 from ..processing_florenz import SOURCE, TASKS
 from .choices import check_choice
+from .files import check_utf8
 from .images import open_image
 
 
@@ -80,7 +81,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
     columns: dict[str, list[Any]] = {name: [] for name in (*COLUMNS, "incorrect")}
     places: dict[str, str] = {}
     for row in rows:
-        _check_name(row)
+        check_utf8(row.image)
         _check_texts(row)
         if row.key in places:
             raise ValueError(f"{row.where}: the key {row.key} is also in {places[row.key]}: keep one of them")
@@ -123,14 +124,6 @@ def warn_if_incomplete(path: Path, found: int, published: int) -> None:
             f"{path} has {found:,} entries, but {published:,} were published: its results cannot be compared",
             stacklevel=3,
         )
-
-
-def _check_name(row: Row) -> None:
-    try:
-        f"{row.key}{row.image}".encode()
-    except UnicodeEncodeError:
-        name = os.fsencode(row.image).decode(errors="backslashreplace")
-        raise ValueError(f"the name of the image {name} is not UTF-8, which a table cannot hold: rename it") from None
 
 
 def _check_texts(row: Row) -> None:

@@ -145,6 +145,15 @@ def find_alike(folder: Path, *parts: str) -> Path | None:
     return folder if os.path.isfile(folder) else None
 
 
+def check_utf8(path: Path) -> None:
+    """Refuse a file whose name neither tables nor reports can hold."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        name = str(path).encode(errors="backslashreplace").decode()
+        raise ValueError(f"the name of the image {name} is not UTF-8: rename it") from None
+
+
 def is_inside(path: Path, folder: Path) -> bool:
     """Return whether a path stays inside a folder once links are followed."""
     return Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder))

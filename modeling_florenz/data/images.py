@@ -11,7 +11,7 @@ from typing import BinaryIO
 from PIL import Image, TiffTags, UnidentifiedImageError, features
 
 from ..processing_florenz import MAX_IMAGE_PIXELS, to_rgb
-from .files import find_alike, is_inside
+from .files import check_utf8, find_alike, is_inside
 from .metadata import without_metadata
 
 
@@ -152,11 +152,13 @@ def folder_images(folder: Path) -> list[Path]:
     """List the image files in a folder, by name, and warn of those that are passed over.
 
     Raises:
-        ValueError: the folder cannot be read, holds no image, or a link in it leads out of it.
+        ValueError: the folder cannot be read or holds no image, a link in it leads out of it, or a name is not UTF-8.
     """
     found = find_images([folder])
     if found.refused:
         raise ValueError(found.refused[0])
+    for path in found.images:
+        check_utf8(path)
     if found.passed_over:
         names = ", ".join(path.name for path in found.passed_over)
         warnings.warn(

@@ -13,6 +13,7 @@ from ..checkpoint.freezing import freeze_as_in_paper
 from ..checkpoint.loading import load_model, load_processor
 from ..data.columns import ISO_639_1
 from ..data.rows import Rows, join
+from ..inference.scoring import check_whole
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import check_settings, write_text
@@ -23,6 +24,7 @@ from .mixture import Mixture, target_shares
 from .recipe import DataSource, Recipe
 from .rehearsal import rehearse
 from .self_taught import self_taught_groups, with_self_taught
+from .target_lengths import warn_of_cut_targets
 from .training_data import DataOptions, Groups, load_groups, tested_coco_ids
 
 
@@ -43,6 +45,7 @@ class Prepared:
         eval_data: all rows in a fixed order; None where the recipe names none.
         contrasts: rows of the evaluation data that have an `incorrect` target too.
         features: cache of image tokens, if the recipe asks for one.
+        cut_targets: number of targets that are longer than the processor's limit.
     """
 
     recipe: Recipe
@@ -53,6 +56,7 @@ class Prepared:
     eval_data: Mixture | None
     contrasts: Rows | None
     features: FeatureCache | None
+    cut_targets: int
 
 
 def prepare(recipe: Recipe) -> Prepared:
@@ -75,7 +79,7 @@ def prepare(recipe: Recipe) -> Prepared:
         shown, seed=training.seed, hiding=arguments.source_hiding, hidden_sources=arguments.hidden_sources
     )
     groups = load_groups(arguments.train_data, hidden)
-    eval_data, contrasts = load_evaluation(arguments.eval_data, shown, training.seed)
+    eval_data, contrasts = load_evaluation(arguments.eval_data, shown, training.seed, processor)
     check_languages(groups, processor)
     if set(self_taught_groups(groups)) == set(groups):
         # Said before the model is loaded; what a model teaches itself is counted afterwards.
@@ -87,6 +91,7 @@ def prepare(recipe: Recipe) -> Prepared:
     size = arguments.image_size
     keep = arguments.self_taught_keep
     groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
+    cut_targets = warn_of_cut_targets(groups.values(), processor)
     shares = target_shares(arguments.shares, sizes_of(groups))
     mixed: dict[str, Any] = dict(groups)
     if arguments.rehearsal:
@@ -122,6 +127,7 @@ def prepare(recipe: Recipe) -> Prepared:
         eval_data=eval_data,
         contrasts=contrasts,
         features=features,
+        cut_targets=cut_targets,
     )
 
 
@@ -187,13 +193,20 @@ def check_languages(groups: Groups, processor: FlorenzProcessor) -> None:
 
 
 def load_evaluation(
-    sources: Sequence[DataSource], options: DataOptions, seed: int
+    sources: Sequence[DataSource], options: DataOptions, seed: int, processor: FlorenzProcessor
 ) -> tuple[Mixture | None, Rows | None]:
-    """Load the evaluation data: all rows in a fixed order, and apart from them all contrasts, if there are any."""
+    """Load the evaluation data: all rows in a fixed order, and apart from them all contrasts, if there are any.
+
+    Raises:
+        ValueError: the data is wrong, or a contrast is too long for the processor to be scored whole.
+    """
     if not sources:
         return None, None
     groups = load_groups(sources, options)
     contrasts = join([found for group in groups.values() if (found := group.contrasts()) is not None])
+    if contrasts is not None:
+        check_whole(processor, [text for side in ("target", "incorrect") for text in contrasts.column(side)])
+    warn_of_cut_targets(groups.values(), processor, "evaluation")
     return Mixture(groups, "rows", sum(len(group) for group in groups.values()), seed), contrasts
 
 

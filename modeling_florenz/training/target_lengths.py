@@ -1,36 +1,40 @@
-"""Say before the first step which targets are longer than what a model learns of them."""
+"""Say before the first step which targets are longer than what is learned and measured of them."""
 
 import logging
+from collections.abc import Iterable
 
+from ..data.rows import Rows
 from ..processing_florenz import FlorenzProcessor
-from .training_data import Groups
 
 
 logger = logging.getLogger(__name__)
 
 
-def warn_of_cut_targets(groups: Groups, processor: FlorenzProcessor) -> int:
+def warn_of_cut_targets(parts: Iterable[Rows], processor: FlorenzProcessor, what: str = "training") -> int:
     """Count the targets above the processor's `max_target_length`, and warn once if there are any.
 
     Args:
-        groups: the training data.
-        processor: cuts its targets, which then have no end token.
+        parts: rows with a `target`.
+        processor: cuts the targets, which then have no end token.
+        what: the data is for.
 
     Returns:
         the number of targets that are cut.
     """
     limit, total, cut = processor.max_target_length, 0, 0
-    for group in groups.values():
-        targets = group.column("target")
+    for rows in parts:
+        targets = rows.column("target")
         total += len(targets)
         # A token is a byte at least, so that most targets need not be encoded.
         long = [target for target in targets if len(target.encode()) + 2 > limit]
         cut += sum(length > limit for length in processor.target_lengths(long)) if long else 0
     if cut:
         logger.warning(
-            "%d of %d targets have more than %d tokens and are cut, without an end token: raise max_target_length",
+            "%d of %d targets for %s have more than %d tokens and are cut, without an end token: raise "
+            "max_target_length to use them whole",
             cut,
             total,
+            what,
             limit,
         )
     return cut

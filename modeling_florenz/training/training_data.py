@@ -2,6 +2,7 @@
 
 import logging
 import random
+import warnings
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -141,16 +142,18 @@ class TrainingCollator:
         keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
         cached = self.features.read(keys) if self.features is not None and keys else None
         sources: list[Any] = [row["source"] or None for row in rows]
-        batch = self.processor(
-            # A caption without an image is refused there, so that a tiny one stands in for finished image tokens.
-            images=[row["image"] for row in rows] if cached is None else self._grey,
-            text=sources,
-            task=[row["task"] for row in rows],
-            language=[row["language"] for row in rows],
-            target=[row["target"] for row in rows],
-            image_size=self.image_size,
-            return_tensors="pt",
-        )
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "targets of more than")  # counted and said before the first step
+            batch = self.processor(
+                # A caption without an image is refused there: a tiny one stands in for finished image tokens.
+                images=[row["image"] for row in rows] if cached is None else self._grey,
+                text=sources,
+                task=[row["task"] for row in rows],
+                language=[row["language"] for row in rows],
+                target=[row["target"] for row in rows],
+                image_size=self.image_size,
+                return_tensors="pt",
+            )
         if cached is not None:
             del batch["pixel_values"]
             batch["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=cached)}

@@ -55,6 +55,7 @@ def train(prepared: Prepared) -> Trained:
         "trainable_parameters": sum(p.numel() for p in prepared.trainable.parameters() if p.requires_grad),
         "shares": prepared.train_data.shares,
         "skipped": trainer.skipped,
+        "cut_targets": prepared.cut_targets,
         "metrics": trainer.evaluate() if prepared.eval_data is not None else {},
         **run_record(),
     }
