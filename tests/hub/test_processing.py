@@ -718,7 +718,7 @@ def test_the_hub_module_imports_only_what_a_hub_user_has():
         "torch",
         "transformers",
     }
-    assert "modeling_florenz" not in "".join(imports) and len(source.splitlines()) < 400
+    assert "modeling_florenz" not in "".join(imports) and len(source.splitlines()) < 450
 
 
 # The real tokenizers
