@@ -3,44 +3,42 @@
 Exit codes: 0 done, 1 some inputs failed, 2 nothing could be done as asked, 130 stopped by Ctrl-C.
 """
 
-import argparse
-from typing import NoReturn
+# Little is imported here: until `__main__` runs, Ctrl-C ends Python with a traceback.
+from __future__ import annotations
 
-from .. import __version__
-from . import (
-    build,
-    caption,
-    card,
-    convert,
-    dataset,
-    evaluate,
-    inspect,
-    pull,
-    push,
-    score,
-    space,
-    train,
-    translate,
-)
-from .terminal import run_command
+from typing import TYPE_CHECKING
 
 
-COMMANDS = (caption, translate, score, train, evaluate, build, convert, inspect, push, pull, card, dataset, space)
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        # One sentence; the usage is one --help away.
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+if TYPE_CHECKING:
+    import argparse
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands; a parsed command has the function to `run`."""
-    parser = _Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")
+    from .. import __version__
+    from . import (
+        build,
+        caption,
+        card,
+        convert,
+        dataset,
+        evaluate,
+        inspect,
+        pull,
+        push,
+        score,
+        space,
+        train,
+        translate,
+    )
+    from .arguments import Parser
+
+    modules = (caption, translate, score, train, evaluate, build, convert, inspect, push, pull, card, dataset, space)
+    parser = Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")
     parser.add_argument("--version", action="version", version=f"florenz {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=_Parser, metavar="COMMAND")
-    for command in COMMANDS:
-        command.add_commands(commands)
+    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser, metavar="COMMAND")
+    for module in modules:
+        module.add_commands(commands)
     for command_parser in commands.choices.values():
         command_parser.add_argument("--verbose", action="store_true", help="also show what the libraries have to say")
     return parser
@@ -48,4 +46,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run a command; return the exit code."""
+    from .terminal import run_command
+
     return run_command(build_parser(), argv)

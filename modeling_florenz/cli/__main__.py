@@ -7,10 +7,7 @@ from types import FrameType
 from typing import NoReturn
 
 from . import main
-from .terminal import STOPPED
-
-
-CLOSED_PIPE = 141  # what a shell reports of a program that wrote into a closed pipe
+from .exit_codes import CLOSED_PIPE, NOTHING_DONE, STOPPED
 
 
 def run() -> NoReturn:
@@ -54,7 +51,7 @@ def _flush(code: int | str | None) -> int | str | None:
         if isinstance(error, BrokenPipeError):
             return CLOSED_PIPE
         print(f"florenz: the output could not be written: {error}", file=sys.stderr)
-        return 2
+        return NOTHING_DONE
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import argparse
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from .terminal import one_line
 
@@ -12,6 +12,13 @@ if TYPE_CHECKING:
 
 
 QUANTIZATIONS = ("int8", "int4")  # as in checkpoint.quantization, which imports torch
+
+
+class Parser(argparse.ArgumentParser):
+    """Say in one sentence what does not fit; the usage is one `--help` away."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
 def at_least_one(value: str) -> int:

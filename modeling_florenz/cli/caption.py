@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from .arguments import add_beams, add_model, at_least_one, load_captioner, print_record
+from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .terminal import one_line
 
 
@@ -84,4 +85,6 @@ def _caption(arguments: argparse.Namespace) -> int:
     if is_batch:
         counts = f"{done} done, {skipped} skipped, {len(found.passed_over)} passed over"
         print(f"florenz: {counts}", file=sys.stderr)
-    return 0 if not skipped and done else 1 if done else 2
+    if not done:
+        return NOTHING_DONE
+    return SOME_FAILED if skipped else DONE

@@ -16,9 +16,9 @@ from types import ModuleType
 from wrapt import register_post_import_hook
 
 from ..extras import install_command
+from .exit_codes import NOTHING_DONE, STOPPED
 
 
-STOPPED = 130
 # The extra of a command, and what of it the command imports: asked for before it begins.
 EXTRAS = {
     "train": ("train", ("accelerate", "datasets", "peft")),
@@ -48,7 +48,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         raise
     except (ValueError, OSError) as error:
         print(f"florenz: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
-        return 2
+        return NOTHING_DONE
     except KeyboardInterrupt:
         return STOPPED
 

@@ -45,11 +45,14 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
-@pytest.mark.parametrize("encoding", ["cp1252:strict", "utf-8:strict"])
-def test_a_terminal_of_another_encoding_loses_no_line(encoding: str, photos: Path) -> None:
+def test_a_terminal_of_another_encoding_loses_no_line(photos: Path) -> None:
     command = [*FLORENZ, "caption", str(photos), "--language", "ru", "--beams", "1", "--json", "--batch-size", "1"]
     done = subprocess.run(
-        command, capture_output=True, timeout=300, env=os.environ | {"PYTHONIOENCODING": encoding}, encoding="utf-8"
+        command,
+        capture_output=True,
+        timeout=300,
+        env=os.environ | {"PYTHONIOENCODING": "cp1252:strict"},
+        encoding="utf-8",
     )
     assert done.returncode == 0
     records = [json.loads(line) for line in done.stdout.splitlines()]
