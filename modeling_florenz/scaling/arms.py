@@ -1,10 +1,10 @@
 """Describe the arms of an experiment: runs that differ only in what the arm says, such as what their sources hide."""
 
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..data.emoji_scenes.world import Coverage, EmojiWorld
+from ..data.emoji_scenes.world import PAPER_COVERAGE, Coverage, EmojiWorld
 from ..data.hiding import Hiding
 from ..yaml_files import read_yaml
 
@@ -19,6 +19,7 @@ class Arm:
     grounding: float = 0.0
     hiding_languages: tuple[str, ...] = ()
     hidden_things: str = "all"  # all, or half: every other noun of the world
+    captioned: tuple[str, ...] = ("en", "de")  # languages whose captions are in training
     other_image: bool = False  # translations show the image of another scene
     alignment: float = 0.0  # weight of the loss that keeps the image's states close to those of the source's words
     start: str = ""  # letter of the arm whose finished run this one starts from
@@ -35,7 +36,12 @@ class Arm:
     def coverage(self, world: EmojiWorld) -> Coverage:
         """Return what training sees."""
         things = hidden_half(world) if self.hidden_things == "half" else ()
-        return Coverage(hiding=Hiding(self.hiding, self.grounding, self.hiding_languages, things))
+        captions = [(task, language) for language in self.captioned for task in ("caption", "detailed_caption")]
+        translations = [(task, language) for task, language in PAPER_COVERAGE if task == "translate"]
+        return Coverage(
+            pairs=(*captions, *translations),
+            hiding=Hiding(self.hiding, self.grounding, self.hiding_languages, things),
+        )
 
 
 @dataclass(frozen=True)
@@ -70,22 +76,35 @@ def read_experiment(path: Path) -> Experiment:
     values = values.get("experiment") if isinstance(values, dict) else None
     if not isinstance(values, dict) or not isinstance(values.get("arms"), dict):
         raise ValueError(f"{path} has no experiment with arms")
-    arms = {letter: _arm(path, letter, entry) for letter, entry in values["arms"].items()}
+    arms = {letter: read_arm(path, letter, entry) for letter, entry in values["arms"].items()}
     for letter, arm in arms.items():
         if arm.start and (arm.start not in arms or not set(arm.seeds) <= set(arms[arm.start].seeds)):
             raise ValueError(f"{path}: arm {letter} starts from {arm.start!r}, which has no run of the same seed")
-    return Experiment(**_known(path, Experiment, {**values, "arms": arms}))
+    return Experiment(**known_fields(path, Experiment, {**values, "arms": arms}))
 
 
-def _arm(path: Path, letter: str, entry: Any) -> Arm:
+def read_arm(path: Path, letter: str, entry: Any) -> Arm:
+    """Read one arm of a registration or a grid.
+
+    Raises:
+        ValueError: it is not a mapping, or a key is unknown.
+    """
     if not isinstance(entry, dict):
         raise ValueError(f"{path}: arm {letter} must be a mapping, not {entry!r}")
-    lists = {name: tuple(entry[name]) for name in ("seeds", "hiding_languages") if name in entry}
-    return Arm(**_known(path, Arm, {**entry, **lists}))
+    lists = {name: tuple(entry[name]) for name in ("seeds", "hiding_languages", "captioned") if name in entry}
+    return Arm(**known_fields(path, Arm, {**entry, **lists}))
 
 
-def _known(path: Path, kind: type, values: dict[str, Any]) -> dict[str, Any]:
+def known_fields(path: Path, kind: type, values: dict[str, Any]) -> dict[str, Any]:
+    """Return the values, which must be those of a dataclass.
+
+    Raises:
+        ValueError: a key is unknown or missing.
+    """
     known = [entry.name for entry in fields(kind)]
     if unknown := [key for key in values if key not in known]:
         raise ValueError(f"{path} has the unknown key {unknown[0]!r}: use one of {', '.join(known)}")
+    needed = [entry.name for entry in fields(kind) if entry.default is MISSING and entry.default_factory is MISSING]
+    if missing := [name for name in needed if name not in values]:
+        raise ValueError(f"{path} lacks the key {missing[0]!r}: add it")
     return values

@@ -19,7 +19,6 @@ def generate(
     languages: Sequence[str],
     sources: Sequence[str] | None = None,
     prefix: bool = False,
-    batch_size: int = 100,
 ) -> list[str]:
     """Write one text per row, greedily, at most 64 tokens long.
 
@@ -29,6 +28,8 @@ def generate(
         sources: what to translate, row by row.
     """
     grey = Image.new("RGB", (32, 32), (128, 128, 128))
+    image_features = image_features.to(model.device)
+    batch_size = 1000 if model.device.type == "cuda" else 100
     texts: list[str] = []
     model.eval()
     for start in range(0, len(image_features), batch_size):
@@ -42,6 +43,7 @@ def generate(
             image_size=32,
         )
         del inputs["pixel_values"]
+        inputs = inputs.to(model.device)
         shown = {"image": BaseModelOutputWithPooling(pooler_output=image_features[batch])}
         ids = model.generate(**inputs, mm_encoder_outputs=shown, num_beams=1, max_new_tokens=64)
         texts += processor.decode_generated(ids, inputs.get("decoder_input_ids"))

@@ -40,6 +40,23 @@ def measured_scenes(world: EmojiWorld, count: int) -> list[Scene]:
     return [scene for hidden in (False, True) for scene, _ in zip(of(hidden), range(count // 2), strict=False)]
 
 
+def image_tokens(model: FlorenzForConditionalGeneration, world: EmojiWorld, scenes: list[Scene]) -> torch.Tensor:
+    """Return the image tokens `(scenes, tokens, width)` of scenes."""
+    prepare = florenz_image_processor(world.image_size)
+    model.eval()
+    with torch.inference_mode():
+        return torch.cat(
+            [
+                model.get_image_features(
+                    prepare([world.render(scene) for scene in scenes[start : start + 100]], return_tensors="pt")[
+                        "pixel_values"
+                    ].to(model.device)
+                ).pooler_output
+                for start in range(0, len(scenes), 100)
+            ]
+        )
+
+
 def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, count: int) -> dict[str, Any]:
     """Score every scene in every mode and language.
 
@@ -53,18 +70,10 @@ def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor,
     world = EmojiWorld()
     scorer = SceneScorer(world)
     scenes = measured_scenes(world, count)
-    prepare = florenz_image_processor(world.image_size)
-    with torch.inference_mode():
-        image = torch.cat(
-            [
-                model.get_image_features(
-                    prepare([world.render(scene) for scene in scenes[start : start + 100]], return_tensors="pt")[
-                        "pixel_values"
-                    ]
-                ).pooler_output
-                for start in range(0, count, 100)
-            ]
-        )
+    image = image_tokens(model, world, scenes)
+
+    def write(task: str, languages: list[str], *arguments: Any) -> list[str]:
+        return generate(model, processor, image, task, languages, *arguments)
 
     def cell(texts: list[str], language: str, prefix: bool = False) -> dict[str, str]:
         rows = [scorer.score(scene, language, text, prefix) for scene, text in zip(scenes, texts, strict=True)]
@@ -77,17 +86,17 @@ def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor,
         }
 
     cells: dict[str, dict[str, dict[str, str]]] = {mode: {} for mode in MODES}
-    english = generate(model, processor, image, "caption", ["en"] * count)
+    english = write("caption", ["en"] * count)
     truths = [world.caption(scene, "en") for scene in scenes]
     for language in LANGUAGES:
         asked = [language] * count
-        direct = english if language == "en" else generate(model, processor, image, "caption", asked)
+        direct = english if language == "en" else write("caption", asked)
         cells["direct"][language] = cell(direct, language)
-        prefixed = generate(model, processor, image, "caption", asked, prefix=True)
+        prefixed = write("caption", asked, None, True)
         cells["prefix"][language] = cell(prefixed, language, prefix=True)
         if language != "en":
             for mode, sources in (("pivot", english), ("translate", truths)):
                 sources = [source or "something" for source in sources]
-                texts = generate(model, processor, image, "translate", asked, sources)
+                texts = write("translate", asked, sources)
                 cells[mode][language] = cell(texts, language)
     return {"nouns": "".join(str(len(scene.nouns)) for scene in scenes), "cells": cells}

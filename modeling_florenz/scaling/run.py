@@ -18,7 +18,7 @@ from ..resumable import InUse, JsonLines, hold
 from ..run_record import run_record
 from .arms import Experiment, read_experiment
 from .measure import PROTOCOL, measure
-from .train_run import train_run
+from .train_run import Schedule, train_run
 
 
 def finished(rows: Path) -> dict[tuple[str, int], dict[str, Any]]:
@@ -33,7 +33,8 @@ def finished(rows: Path) -> dict[tuple[str, int], dict[str, Any]]:
 def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
     """Train and measure one run; return its row."""
     start = time.process_time()
-    trained = train_run(experiment, letter, seed, folder)
+    schedule = Schedule(experiment.steps, experiment.batch_size, experiment.learning_rate, experiment.warmup_steps)
+    trained = train_run(experiment.arms[letter], schedule, seed, folder, f"{letter}-{seed}")
     training = time.process_time() - start
     cells = measure(trained["model"], trained["processor"], experiment.scenes)
     return {

@@ -36,7 +36,9 @@ def pivot_captions(
     with torch.inference_mode():
         image = torch.cat(
             [
-                model.model.multi_modal_projector(torch.from_numpy(features[start : min(start + 500, count)]).float())
+                model.model.multi_modal_projector(
+                    torch.from_numpy(features[start : min(start + 500, count)]).float().to(model.device)
+                )
                 for start in range(0, count, 500)
             ]
         )

@@ -1,9 +1,11 @@
 """Train one run of an experiment: an arm with a seed, on the bundled model's tower and tokenizers."""
 
 from collections import Counter, defaultdict
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -13,9 +15,9 @@ from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import whole_folder
 from ..tiny.tower import IMAGE_SIZE
-from ..tiny.train import build_model
+from ..tiny.train import WIDTH, build_model
 from ..training.tower_features import tower_features
-from .arms import Arm, Experiment
+from .arms import Arm
 from .scene_batches import FeatureCollator, SceneTexts, SceneTrainer
 from .self_taught import SelfTaughtScenes, pivot_captions
 
@@ -42,33 +44,49 @@ def hidden_shares(rows: SceneTexts, count: int) -> dict[str, dict[str, float]]:
     }
 
 
-def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
-    """Train a run, or go on with it, in `folder/LETTER-SEED`; features are shared in `folder`.
+@dataclass(frozen=True)
+class Schedule:
+    """Describe a run's length and size; with the defaults, it has the width of florenz-tiny."""
+
+    steps: int
+    batch_size: int
+    learning_rate: float
+    warmup_steps: int
+    width: int = WIDTH
+    longest: int = 0  # steps of the longest run that shares the features; 0 for this one's
+
+
+def train_run(arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str) -> dict[str, Any]:
+    """Train a run, or go on with it, in `folder/NAME`; features are shared in `folder`.
+
+    It runs on the GPU if there is one. Its own full schedule ends in the last step: no run is a part of a longer one.
 
     Returns:
-        `model`, `loss` (steps and training losses), `seconds` of training, `hidden` (see `hidden_shares`).
+        `model`, `processor`, `loss` (steps and training losses), `seconds` of training, `hidden` (see
+        `hidden_shares`).
     """
-    arm = experiment.arms[letter]
     world = EmojiWorld(image_size=IMAGE_SIZE)
     processor = load_processor(BUNDLED_NAME)
     set_seed(seed)
-    model = build_model(processor)
+    model = build_model(processor, schedule.width)
     bundled = load_model(BUNDLED_NAME)
     model.model.vision_tower.load_state_dict(bundled.model.vision_tower.state_dict())
     model.model.vision_tower.requires_grad_(False)
     if arm.start:
         start = load_model(folder / f"{arm.start}-{seed}" / "model")
         model.load_state_dict(start.state_dict())
-    steps = arm.self_taught_steps or experiment.steps
-    rows = _rows(arm, experiment, world, seed, folder, model, processor)
-    output = folder / f"{letter}-{seed}"
-    settings = {"learning_rate": experiment.learning_rate, "warmup_steps": experiment.warmup_steps}
+    if torch.cuda.is_available():
+        model.cuda()
+    steps = arm.self_taught_steps or schedule.steps
+    rows = _rows(arm, schedule, world, seed, folder, model, processor)
+    output = folder / name
+    settings = {"learning_rate": schedule.learning_rate, "warmup_steps": schedule.warmup_steps}
     trainer = SceneTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(output),
             max_steps=steps,
-            per_device_train_batch_size=experiment.batch_size,
+            per_device_train_batch_size=schedule.batch_size,
             lr_scheduler_type="cosine",
             weight_decay=0.01,
             adam_beta2=0.98,
@@ -76,12 +94,13 @@ def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> d
             save_steps=500,
             save_total_limit=1,
             logging_steps=100,
+            logging_nan_inf_filter=False,  # a diverged run must show it
             seed=seed,
             remove_unused_columns=False,
             train_sampling_strategy="sequential",
             report_to=[],
             bf16=True,
-            use_cpu=True,
+            use_cpu=not torch.cuda.is_available(),
             disable_tqdm=False,
             **settings | (SELF_TAUGHT if arm.self_taught_steps else {}),
         ),
@@ -98,7 +117,7 @@ def train_run(experiment: Experiment, letter: str, seed: int, folder: Path) -> d
 
 def _rows(
     arm: Arm,
-    experiment: Experiment,
+    schedule: Schedule,
     world: EmojiWorld,
     seed: int,
     folder: Path,
@@ -107,10 +126,11 @@ def _rows(
 ) -> Any:
     tower = model.model.vision_tower.eval()
     if not arm.self_taught_steps:
-        count = experiment.steps * experiment.batch_size
+        count = (schedule.longest or schedule.steps) * schedule.batch_size
         features = tower_features(folder / f"scenes-{seed}.npy", tower, world, seed, count)
+        features = features[: schedule.steps * schedule.batch_size]
         return SceneTexts(world, arm.coverage(world), seed, features, arm.other_image)
-    count = arm.self_taught_steps * experiment.batch_size
+    count = arm.self_taught_steps * schedule.batch_size
     first = 10_000_000  # far from what was trained on
     features = tower_features(folder / f"unlabelled-{seed}.npy", tower, world, seed, count, first)
     path = folder / f"pivot-{arm.start}-{seed}.jsonl"

@@ -35,6 +35,9 @@ from ..training.training_data import TrainingCollator
 from .tower import IMAGE_SIZE, VISION
 
 
+WIDTH = 160  # of florenz-tiny's encoder and decoder
+
+
 @dataclass
 class TinyArguments:
     """Describe how `florenz-tiny` is trained; with the defaults, as in the plain recipe's first stage."""
@@ -93,16 +96,21 @@ def build_processor(world: EmojiWorld, sentences: int = 6000) -> FlorenzProcesso
     return processor
 
 
-def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
-    """Return the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, as small as the world allows."""
+def build_config(processor: FlorenzProcessor, width: int = WIDTH) -> FlorenzConfig:
+    """Return the shape of `florenz-tiny`: every part of a Gemma-2-kind Florenz, as small as the world allows.
+
+    Args:
+        processor: its tokenizers set the sizes of the vocabularies.
+        width: of encoder and decoder, a multiple of 32; the vision tower keeps its own.
+    """
     return FlorenzConfig(
-        vision_config=VISION,
+        vision_config=VISION | {"projection_dim": width},
         encoder_config={
             "vocab_size": len(processor.encoder_tokenizer),
-            "d_model": 160,
+            "d_model": width,
             "encoder_layers": 3,
-            "encoder_attention_heads": 5,
-            "encoder_ffn_dim": 480,
+            "encoder_attention_heads": width // 32,
+            "encoder_ffn_dim": 3 * width,
             "max_position_embeddings": 256,
             # Without dropout, captions in languages without captions in training vary from checkpoint to checkpoint.
             "dropout": 0.1,
@@ -114,11 +122,11 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
         text_config={
             "model_type": "gemma2",
             "vocab_size": len(processor.tokenizer),
-            "hidden_size": 160,
-            "intermediate_size": 416,
+            "hidden_size": width,
+            "intermediate_size": 8 * round(2.6 * width / 8),
             "num_hidden_layers": 4,
-            "num_attention_heads": 5,
-            "num_key_value_heads": 5,
+            "num_attention_heads": width // 32,
+            "num_key_value_heads": width // 32,
             "head_dim": 32,
             "query_pre_attn_scalar": 32,
             "max_position_embeddings": 256,
@@ -129,9 +137,9 @@ def build_config(processor: FlorenzProcessor) -> FlorenzConfig:
     )
 
 
-def build_model(processor: FlorenzProcessor) -> FlorenzForConditionalGeneration:
+def build_model(processor: FlorenzProcessor, width: int = WIDTH) -> FlorenzForConditionalGeneration:
     """Build the untrained model with open gates: there is no trained decoder that closed gates would protect."""
-    model = FlorenzForConditionalGeneration(build_config(processor))
+    model = FlorenzForConditionalGeneration(build_config(processor, width))
     for layer in model.model.decoder.layers:
         torch.nn.init.constant_(layer.cross_attn_gate.weight, 1.0)
     model.generation_config = GenerationConfig.from_dict(

@@ -1,0 +1,127 @@
+"""Run a grid: train and measure every run, one row each.
+
+    python -m modeling_florenz.scaling.grid_run hub_cards/studies/law.yaml --folder runs/law \\
+        --rows hub_cards/studies/law.jsonl
+
+Runs that have a row are not repeated; a run that was killed goes on at its last checkpoint. Several processes share
+the work, as each takes runs that no other holds.
+"""
+
+import argparse
+import math
+import time
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+
+from ..data.emoji_scenes.world import EmojiWorld
+from ..resumable import InUse, JsonLines, hold, keep_settings
+from ..run_record import run_record
+from .grid import Grid, Run, read_grid
+from .losses import group_losses, held_out_losses
+from .measure import image_tokens, measure, measured_scenes
+from .train_run import Schedule, train_run
+
+
+KEY = ("arm", "width", "steps", "seed")
+
+
+def run_cell(grid: Grid, run: Run, folder: Path) -> dict[str, Any]:
+    """Train and measure one run; return its row."""
+    start = time.process_time()
+    arm = grid.arms[run.arm]
+    schedule = Schedule(
+        run.steps,
+        grid.batch_size,
+        grid.learning_rate,
+        max(1, round(grid.warmup_share * run.steps)),
+        run.width,
+        grid.longest(),
+    )
+    trained = train_run(arm, schedule, run.seed, folder, run.name)
+    model, processor = trained["model"], trained["processor"]
+    scenes = measured_scenes(EmojiWorld(), grid.scenes)
+    world = EmojiWorld()
+    losses = held_out_losses(model, processor, world, scenes, image_tokens(model, world, scenes))
+    loss = group_losses(losses, arm.captioned)
+    found = measure(model, processor, grid.scenes)
+    tables = {id(model.get_input_embeddings().weight), id(model.model.encoder.embed_tokens.weight)}
+    every = {id(value): value.numel() for value in model.parameters()}
+    return {
+        "arm": run.arm,
+        "width": run.width,
+        "steps": run.steps,
+        "seed": run.seed,
+        "label": "measured-here",
+        "batch_size": grid.batch_size,
+        "samples": run.steps * grid.batch_size,
+        "grounding": arm.grounding,
+        "captioned": list(arm.captioned),
+        "diverged": not all(map(math.isfinite, [*loss.values(), *(value for _, value in trained["loss"])])),
+        "parameters": {
+            "all": sum(every.values()),
+            "without_embeddings": sum(count for key, count in every.items() if key not in tables),
+            "trained": sum(value.numel() for value in model.parameters() if value.requires_grad),
+        },
+        "loss": loss,
+        "losses": losses,
+        "accuracy": _means(found),
+        "train_loss": trained["loss"],
+        "seconds": trained["seconds"],
+        "core_seconds": round(time.process_time() - start),
+        **run_record(),
+    }
+
+
+def _means(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
+    things = sum(map(int, found["nouns"]))
+
+    def reduce(cell: dict[str, str]) -> dict[str, float]:
+        return {
+            name: sum(map(int, digits)) / things if name == "things" else mean(map(int, digits))
+            for name, digits in cell.items()
+        }
+
+    return {
+        mode: {language: reduce(cell) for language, cell in cells.items()} for mode, cells in found["cells"].items()
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("grid", type=Path)
+    parser.add_argument("--folder", type=Path, required=True, help="checkpoints and features")
+    parser.add_argument("--rows", type=Path, required=True, help="JSON lines, one for each finished run")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    run_grid(arguments.grid, arguments.folder, arguments.rows)
+
+
+def run_grid(path: Path, folder: Path, rows: Path) -> None:
+    """Run what has no row yet, and add its row; several processes share the work.
+
+    Raises:
+        ValueError: the grid or the rows are broken, or the grid was changed after its first run.
+    """
+    grid = read_grid(path)
+    folder.mkdir(parents=True, exist_ok=True)
+    with hold(folder / "grid.json", wait=True):
+        fix = "give another --folder and --rows, or undo the change"
+        keep_settings(folder / "grid.json", grid.settings(), f"{folder} holds runs of a grid", fix)
+    for run in grid.runs():
+        try:
+            with hold(folder / run.name):
+                if tuple(getattr(run, name) for name in KEY) in JsonLines(rows, *KEY).entries:
+                    continue
+                print(f"arm {run.arm}, width {run.width}, {run.steps} steps, seed {run.seed}", flush=True)
+                row = run_cell(grid, run, folder)
+                with hold(rows, wait=True):
+                    JsonLines(rows, *KEY).append([row])
+        except InUse:
+            continue
+
+
+if __name__ == "__main__":
+    main()
