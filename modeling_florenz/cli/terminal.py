@@ -79,6 +79,7 @@ def quiet_libraries(verbose: bool) -> Iterator[None]:
     if not verbose:
         logging.getLogger().addHandler(silence)
         os.environ["TORCH_CPP_LOG_LEVEL"] = "ERROR"
+        register_post_import_hook(_quiet_torch, "torch._logging")  # it has handlers of its own
         register_post_import_hook(_quiet_transformers, "transformers.utils.logging")
         register_post_import_hook(_quiet_hub, "huggingface_hub.utils.logging")
     try:
@@ -88,6 +89,10 @@ def quiet_libraries(verbose: bool) -> Iterator[None]:
     finally:
         own.removeHandler(handler)
         logging.getLogger().removeHandler(silence)
+
+
+def _quiet_torch(module: ModuleType) -> None:
+    module.set_logs(all=logging.ERROR)
 
 
 def _quiet_transformers(module: ModuleType) -> None:

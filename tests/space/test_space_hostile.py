@@ -200,7 +200,7 @@ def _hostile(rng: random.Random, uploaded: dict[str, str | None], good: dict, li
     files = [either(good, file()) for _ in range(either(2, 0, 1, 40))]
     emoji = either(["🐕"], ["x"], [], ["🐕"] * 9, "🐕", *texts)
     given = {
-        "caption": [image, language, style, either(False, True, "x")],
+        "caption": [image, language, style, either(False, True, "x"), either(False, True, "x")],
         "translate": [image, text, language],
         "score": [image, text, language, candidates],
         "look_inside": [image, language, style],
@@ -217,7 +217,7 @@ def test_hostile_requests_reach_nothing_outside_and_end_nothing(count, space, li
     good = {"path": space.upload("a.png", SAMPLE), **FILE}
     uploaded = {name: space.upload(name, data) for name, data in _bombs().items()}
     assert space.upload("heavy.png", bytes(25_000_000)) is None
-    space.call("caption", [good, "en", "caption", False])  # so that what is loaded once is loaded
+    space.call("caption", [good, "en", "caption", False, False])  # so that what is loaded once is loaded
     before = len(space.journal.read_text(encoding="utf-8", errors="replace").splitlines())
     rng = random.Random(count)
     slowest, answers = 0.0, Counter()
@@ -234,7 +234,7 @@ def test_hostile_requests_reach_nothing_outside_and_end_nothing(count, space, li
         for target in (f"http://{listener}/a", "/etc/passwd", "https://huggingface.co/"):
             status, answer = space.get(f"/gradio_api/{route}{target}")
             assert status != 200 or "root:" not in answer
-    status, answer = space.call("caption", [good, "en", "caption", False])
+    status, answer = space.call("caption", [good, "en", "caption", False, False])
     assert "A picture of dog, bicycle and palm tree." in answer
     peak = space.memory()
     print(f"{count} requests {dict(answers)}, slowest {slowest:.1f} s, peak {peak / 1e6:.0f} MB, {Listener.hits} hits")
