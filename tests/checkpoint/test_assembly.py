@@ -1,38 +1,20 @@
-"""A processor from the files of Florence-2 and Gemma 2: golden ids before and after saving, odd folders refused."""
+"""A processor assembled from the published tokenizers gives the ids of the release."""
 
 import builtins
 import json
-import lzma
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from PIL import Image
-from tokenizers import Tokenizer, models
+from published_tokenizers import FILES, FLORENCE, add_native_tokens, change, needs_files, split_files
 from transformers import AutoTokenizer
 
-from modeling_florenz.checkpoint.assembly import assemble_processor, load_florence_tokenizer, load_gemma_tokenizer
+from modeling_florenz.checkpoint.assembly import assemble_processor, load_florence_tokenizer
 from modeling_florenz.checkpoint.vocabulary import FLORENCE_TOKENS
 from modeling_florenz.processing_florenz import FlorenzProcessor, florenz_image_processor
-
-
-FILES = Path(__file__).resolve().parents[3] / "shared" / "data" / "tokenizers"
-FLORENCE = FILES / "florence2"
-needs_files = pytest.mark.skipif(not FILES.is_dir(), reason=f"the real tokenizers are not at {FILES}")
-LOADERS = [load_florence_tokenizer, load_gemma_tokenizer]
-
-
-@pytest.fixture(scope="session")
-def gemma_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if not FILES.is_dir():
-        pytest.skip(f"the real tokenizers are not at {FILES}")
-    folder = tmp_path_factory.mktemp("gemma2")
-    (folder / "tokenizer.json").write_bytes(lzma.decompress((FILES / "gemma2" / "tokenizer.json.xz").read_bytes()))
-    shutil.copyfile(FILES / "gemma2" / "tokenizer_config.json", folder / "tokenizer_config.json")
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -50,48 +32,6 @@ def reloaded(processor: FlorenzProcessor, tmp_path_factory: pytest.TempPathFacto
 @pytest.fixture(params=["assembled", "reloaded"])
 def either(request: pytest.FixtureRequest, processor: FlorenzProcessor) -> FlorenzProcessor:
     return processor if request.param == "assembled" else request.getfixturevalue("reloaded")
-
-
-@pytest.fixture
-def florence_folder(tmp_path: Path) -> Path:
-    folder = tmp_path / "florence"
-    folder.mkdir()
-    for name in ("tokenizer.json", "tokenizer_config.json", "preprocessor_config.json", "config.json"):
-        shutil.copyfile(FLORENCE / name, folder / name)
-    return folder
-
-
-def change(path: Path, change: Callable[[dict[str, Any]], Any]) -> None:
-    content = json.loads(path.read_text(encoding="utf-8"))
-    change(content)
-    path.write_text(json.dumps(content), encoding="utf-8")
-
-
-def split_files(folder: Path) -> Path:
-    """Put vocab.json and merges.txt in the place of tokenizer.json."""
-    path = folder / "tokenizer.json"
-    model = json.loads(path.read_text(encoding="utf-8"))["model"]
-    (folder / "vocab.json").write_text(json.dumps(model["vocab"]), encoding="utf-8")
-    (folder / "merges.txt").write_text("#version: 0.2\n" + "\n".join(model["merges"]), encoding="utf-8")
-    path.unlink()
-    return folder
-
-
-def add_native_tokens(folder: Path, tokens: list[str]) -> None:
-    first = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
-    added = [{"id": index, "content": token, **first} for index, token in enumerate(tokens, 50265)]
-    change(folder / "tokenizer.json", lambda content: content["added_tokens"].extend(added))
-
-
-def refusal(call: Callable[[], object]) -> str:
-    with pytest.raises(ValueError) as caught:
-        call()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
-
-
-# The real files
 
 
 @needs_files
@@ -155,9 +95,6 @@ def test_a_saved_processor_names_no_folder_of_its_origin(processor, gemma_folder
         assert str(gemma_folder) not in text and str(FLORENCE) not in text and "local" not in text
 
 
-# Folders in other layouts
-
-
 @needs_files
 def test_vocab_and_merges_give_the_ids_of_the_whole_tokenizer(florence_folder, processor):
     tokenizer = load_florence_tokenizer(split_files(florence_folder))
@@ -196,9 +133,6 @@ def test_settings_beside_the_words_change_nothing(florence_folder, processor):
     assert tokenizer("A dog in the snow.")["input_ids"] == processor.encoder_tokenizer("A dog in the snow.").input_ids
 
 
-# Code in the folders
-
-
 @needs_files
 def test_code_in_the_folders_is_neither_run_nor_asked_about(florence_folder, gemma_folder, monkeypatch):
     asked: list[object] = []
@@ -221,143 +155,3 @@ def test_code_in_the_folders_is_neither_run_nor_asked_about(florence_folder, gem
         AutoTokenizer.from_pretrained(florence_folder)
     assert asked
     assert not marker.exists()
-
-
-# Folders that do not fit
-
-
-@needs_files
-def test_swapped_folders_are_refused(gemma_folder):
-    message = refusal(lambda: load_florence_tokenizer(gemma_folder))
-    assert f"{gemma_folder} does not hold Florence-2's tokenizer: it has 256,000 entries, not the 50,265" in message
-    message = refusal(lambda: load_gemma_tokenizer(FLORENCE))
-    assert f"{FLORENCE} does not hold Gemma-2's tokenizer: it has 50," in message
-    message = refusal(lambda: assemble_processor(gemma_folder, FLORENCE))
-    assert f"{gemma_folder} does not hold" in message and "give the folder of microsoft/Florence-2-base" in message
-
-
-def test_the_tokenizer_of_gemma_3_is_refused(tmp_path):
-    words = ["<pad>", "<eos>", "<bos>", "<unk>", "<mask>", *map(str, range(262_139))]
-    entries = {word: index for index, word in enumerate(words)}
-    Tokenizer(models.WordLevel(entries, "<unk>")).save(str(tmp_path / "tokenizer.json"))
-    message = refusal(lambda: load_gemma_tokenizer(tmp_path))
-    assert "it has 262,144 entries, not Gemma-2's 256,000; give the folder of google/gemma-2-2b" in message
-
-
-@needs_files
-def test_vocabularies_in_another_order_are_refused(florence_folder):
-    def exchange(first: str, second: str) -> None:
-        def swap(content: dict[str, Any]) -> None:
-            vocab = content["model"]["vocab"]
-            vocab[first], vocab[second] = vocab[second], vocab[first]
-
-        change(florence_folder / "tokenizer.json", swap)
-
-    exchange("<s>", "<pad>")
-    assert "it has id 1 for bos, not Florence-2's 0" in refusal(lambda: load_florence_tokenizer(florence_folder))
-    exchange("<s>", "<pad>")
-    load_florence_tokenizer(florence_folder)
-    exchange("What", "Ġimage")
-    assert "not Florence-2's [2264, 473" in refusal(lambda: load_florence_tokenizer(florence_folder))
-
-
-@needs_files
-def test_gaps_and_lost_merges_are_refused(florence_folder):
-    path = florence_folder / "tokenizer.json"
-    change(path, lambda content: content["model"]["vocab"].update(dog=60_000))
-    assert "it has no entry with id" in refusal(lambda: load_florence_tokenizer(florence_folder))
-    shutil.copyfile(FLORENCE / "tokenizer.json", path)
-    change(path, lambda content: content["model"]["merges"].__delitem__(slice(None, None, 2)))
-    assert "it splits 'What does the image describe?'" in refusal(lambda: load_florence_tokenizer(florence_folder))
-
-
-@needs_files
-@pytest.mark.parametrize("tokens", [["<mine>"], [*FLORENCE_TOKENS, "<mine>"], ["</od>", "<od>"], ["<image>"]])
-def test_words_that_a_fine_tuning_added_are_refused(florence_folder, tokens):
-    add_native_tokens(florence_folder, tokens)
-    assert "which Florence-2's does not" in refusal(lambda: load_florence_tokenizer(florence_folder))
-
-
-@needs_files
-def test_words_added_beside_vocab_and_merges_are_refused(florence_folder):
-    folder = split_files(florence_folder)
-    (folder / "added_tokens.json").write_text(json.dumps({"<od>": 50265}))
-    assert len(load_florence_tokenizer(folder)) == 51_289
-    (folder / "added_tokens.json").write_text(json.dumps({"<mine>": 50265}))
-    assert "it adds '<mine>' with id 50265" in refusal(lambda: load_florence_tokenizer(folder))
-
-
-@pytest.mark.parametrize("load", LOADERS)
-def test_a_folder_that_is_not_there_is_refused(load, tmp_path):
-    message = refusal(lambda: load(tmp_path / "nowhere"))
-    assert f"{tmp_path / 'nowhere'} does not hold" in message and "there is no such folder; give the folder" in message
-    (tmp_path / "file").write_text("{}")
-    assert "there is no such folder" in refusal(lambda: load(tmp_path / "file"))
-
-
-@pytest.mark.parametrize("load", LOADERS)
-def test_a_missing_file_is_named(load, tmp_path):
-    message = refusal(lambda: load(tmp_path))
-    assert str(tmp_path) in message and "it lacks tokenizer.json" in message and "; give the folder of " in message
-
-
-def test_a_vocabulary_without_merges_is_refused(tmp_path):
-    (tmp_path / "vocab.json").write_text("{}")
-    assert "it lacks merges.txt" in refusal(lambda: load_florence_tokenizer(tmp_path))
-    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
-    assert "it has 0 entries, not the 50,265" in refusal(lambda: load_florence_tokenizer(tmp_path))
-    (tmp_path / "vocab.json").write_text("{")
-    assert str(tmp_path) in refusal(lambda: load_florence_tokenizer(tmp_path))
-
-
-ODD_FILES = [
-    "",
-    "{",
-    "[]",
-    "null",
-    "{}",
-    '{"model": 3}',
-    '{"model": {"vocab": [], "merges": []}}',
-    '{"version": "1.0"}',
-]
-ODD_FILES += ['{"model": {"vocab": {"a": "b"}, "merges": [[1, 2]]}, "added_tokens": [{"id": 0, "content": "a"}]}']
-
-
-@pytest.mark.parametrize("load", LOADERS)
-@pytest.mark.parametrize("content", [*ODD_FILES, b"\xff\xfe\x00"])
-def test_broken_tokenizer_files_are_refused_in_one_sentence(load, content, tmp_path):
-    path = tmp_path / "tokenizer.json"
-    path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    message = refusal(lambda: load(tmp_path))
-    assert message.startswith(f"{tmp_path} does not hold ") and "; give the folder of " in message
-
-
-@pytest.mark.parametrize(
-    ("settings", "reason"),
-    [
-        (None, "it lacks preprocessor_config.json"),
-        ("{", "could not be read"),
-        ("[]", "holds no object"),
-        ("{}", "sets do_center_crop to True, not False"),
-        ('{"do_center_crop": false, "resample": 2}', "sets resample to"),
-        ('{"do_center_crop": false, "image_mean": 3}', "sets image_mean to"),
-        ('{"do_center_crop": false, "do_normalize": false}', "sets do_normalize to False, not True"),
-    ],
-)
-def test_other_image_settings_are_refused(settings, reason, tmp_path):
-    if settings is not None:
-        (tmp_path / "preprocessor_config.json").write_text(settings)
-    message = refusal(lambda: assemble_processor(tmp_path, tmp_path))
-    assert message.startswith(f"{tmp_path} does not hold Florence-2's image settings: ") and reason in message
-
-
-def test_right_image_settings_are_accepted_whatever_their_size(tmp_path):
-    settings = {"do_center_crop": False, "image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-    settings |= {"resample": 3, "size": {"height": 32, "width": 99}, "auto_map": {"AutoProcessor": "evil.Evil"}}
-    (tmp_path / "preprocessor_config.json").write_text(json.dumps(settings))
-    assert "does not hold Gemma-2's tokenizer" in refusal(lambda: assemble_processor(tmp_path, tmp_path))
-
-
-@pytest.mark.parametrize("size", [0, -1, 2.5, "768", True, None])
-def test_odd_image_sizes_are_refused(size, tmp_path):
-    assert f"image_size is {size!r}: give" in refusal(lambda: assemble_processor(tmp_path, tmp_path, size))

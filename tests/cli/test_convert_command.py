@@ -69,12 +69,12 @@ def test_verification_prints_checksums(source: Path, tmp_path: Path, capsys: pyt
 def test_a_killed_conversion_leaves_nothing_that_looks_whole(seed: int, source: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     before = {path.name: path.read_bytes() for path in source.iterdir()}
-    # Slowed down, so that the kill falls into the writing.
+    # Slowed down, so that the kill comes while tensors are written.
     code = (
         "import sys, time; from modeling_florenz import cli\n"
         "from modeling_florenz.checkpoint import tensor_stream as t\n"
-        "write = t._write_all\n"
-        "t._write_all = lambda *a: (time.sleep(0.01), write(*a))\n"
+        "pieces = t.StoredTensor.pieces\n"
+        "t.StoredTensor.pieces = lambda tensor: (time.sleep(0.01), pieces(tensor))[1]\n"
         "sys.exit(cli.main(sys.argv[1:]))"
     )
     command = ["convert", str(source), str(out), "--no-processor"]

@@ -166,7 +166,7 @@ class EmojiWorld:
         )  # a string seeds by its SHA-512, which is the same in every process
         number = rng.choice(numbers)
         nouns: tuple[int, ...] = ()
-        while not nouns or self._shows_held_out(nouns) != (split == "test"):
+        while not nouns or self.shows_held_out(nouns) != (split == "test"):
             nouns = tuple(rng.sample(range(len(self.nouns)), number))
         return Scene(nouns, rng.choice(_COLOURS["en"]), rng.getrandbits(32))
 
@@ -313,11 +313,12 @@ class EmojiWorld:
             for other, candidate in enumerate(self.nouns):
                 related = candidate.broader is not None and candidate.broader == self.nouns[noun].broader
                 nouns = (*scene.nouns[:position], other, *scene.nouns[position + 1 :])
-                if related and other not in scene.nouns and self._shows_held_out(nouns):
+                if related and other not in scene.nouns and self.shows_held_out(nouns):
                     twins.append((position, Scene(nouns, scene.background, scene.seed)))
         return twins
 
-    def _shows_held_out(self, nouns: Sequence[int]) -> bool:
+    def shows_held_out(self, nouns: Sequence[int]) -> bool:
+        """Return whether nouns, by index, hold a pair that never meets in a training scene."""
         return any(_held_out(*sorted((self.nouns[a].key, self.nouns[b].key))) for a, b in combinations(nouns, 2))
 
     def _names(self, scene: Scene, language: str) -> list[str]:
