@@ -2,8 +2,7 @@
 
 Run `python tests/support/hub_server.py FOLDER`.
 
-Files lie by their SHA-256 in FOLDER/blobs, repositories as one JSON of commits each, written by a rename: a commit is
-there whole or not at all, and a server that was killed goes on from its folder.
+A server that was killed goes on from its folder.
 """
 
 import argparse
@@ -11,7 +10,6 @@ import base64
 import hashlib
 import json
 import os
-import random
 import re
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,54 +17,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from hub_store import Faults, Store
+
 
 _KINDS = {"models": "model", "datasets": "dataset", "spaces": "space"}
-
-
-class Store:
-    """Keep repositories and blobs in a folder."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.lock = threading.Lock()
-        (folder / "blobs").mkdir(parents=True, exist_ok=True)
-        (folder / "repos").mkdir(exist_ok=True)
-
-    def blob(self, sha256: str) -> Path:
-        return self.folder / "blobs" / sha256
-
-    def add_blob(self, content: bytes) -> str:
-        sha256 = hashlib.sha256(content).hexdigest()
-        self._write(self.blob(sha256), content)
-        return sha256
-
-    def _write(self, path: Path, content: bytes) -> None:
-        partial = path.with_name(f"{path.name}.{threading.get_ident()}.partial")
-        partial.write_bytes(content)
-        os.replace(partial, path)
-
-    def _path(self, kind: str, name: str) -> Path:
-        return self.folder / "repos" / f"{kind}--{name.replace('/', '--')}.json"
-
-    def repo(self, kind: str, name: str) -> dict[str, Any] | None:
-        path = self._path(kind, name)
-        return json.loads(path.read_text()) if path.exists() else None
-
-    def save(self, kind: str, name: str, repo: dict[str, Any]) -> None:
-        self._write(self._path(kind, name), json.dumps(repo).encode())
-
-    def commit(self, kind: str, name: str, branch: str, changes: dict[str, dict[str, Any] | None]) -> str:
-        """Make the next commit: changed files by path, None for a deleted one."""
-        with self.lock:
-            repo = self.repo(kind, name)
-            parent = repo["refs"][branch]
-            files = {**repo["commits"][parent], **changes}
-            files = {path: file for path, file in files.items() if file is not None}
-            sha = hashlib.sha1(json.dumps([parent, files, len(repo["commits"])]).encode()).hexdigest()
-            repo["commits"][sha] = files
-            repo["refs"][branch] = sha
-            self.save(kind, name, repo)
-        return sha
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -74,7 +28,7 @@ class Handler(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     store: Store
-    faults: "Faults"
+    faults: Faults
 
     def log_message(self, *args: Any) -> None:
         pass
@@ -325,31 +279,6 @@ class Handler(BaseHTTPRequestHandler):
                 self.wfile.write(piece)
                 sent += len(piece)
         return None
-
-
-class Faults:
-    """Answer 500, or drop the connection in the middle of a file, at seeded random."""
-
-    def __init__(self, seed: int | None, share: float) -> None:
-        self.random = None if seed is None else random.Random(seed)
-        self.share = share
-
-    def strike(self, handler: Handler) -> bool:
-        if self.random is None or self.random.random() >= self.share:
-            return False
-        handler.close_connection = True
-        if self.random.random() < 0.5:
-            handler.send(500, {"error": "a fault was asked for"})
-        else:
-            handler.connection.close()
-        return True
-
-    def cut(self, handler: Handler, sent: int) -> bool:
-        if self.random is None or self.random.random() >= self.share / 2:
-            return False
-        handler.close_connection = True
-        handler.connection.close()
-        return True
 
 
 def serve(folder: Path, port: int = 0, seed: int | None = None, share: float = 0.2) -> ThreadingHTTPServer:
