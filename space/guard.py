@@ -71,7 +71,7 @@ def upload_image(label: str, height: int, alt_text: str) -> gr.Image:
     Set on the instance: Gradio writes a stub file beside the source of each subclass of its components.
     """
     image = gr.Image(type="pil", label=label, height=height, alt_text=alt_text)
-    image.preprocess = _open_payload
+    image.preprocess = _open_payload  # type: ignore[method-assign]
     return image
 
 

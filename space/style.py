@@ -36,13 +36,12 @@ THEME = gr.themes.Default(
 
 def result_image(label: str, height: int, alt_text: str) -> gr.Image:
     """Make an image that the Space shows: to download and to enlarge, but not to post elsewhere."""
-    buttons = ["download", "fullscreen"]
     return gr.Image(
         label=label,
         interactive=False,
         height=height,
         alt_text=alt_text,
-        buttons=buttons,
+        buttons=["download", "fullscreen"],
         elem_classes="florenz-picture",
     )
 

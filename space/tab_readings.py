@@ -36,15 +36,18 @@ def build_readings_tab(loaded: Loaded) -> None:
             scores = loaded.captioner.score(picture, source, language, texts)
         best = max(found.mean_log_probability for found in scores)
         weights = [math.exp(found.mean_log_probability - best) for found in scores]
-        records = [
-            {"candidate": found.text, "perplexity": found.perplexity, "share": weight / sum(weights)}
-            for found, weight in zip(scores, weights, strict=True)
-        ]
-        records.sort(key=lambda record: -record["share"])
-        rows = [[row["candidate"], row["share"], f"{row['perplexity']:.4g}"] for row in records]
+        ranked = sorted(
+            ((weight / sum(weights), found) for found, weight in zip(scores, weights, strict=True)),
+            key=lambda pair: -pair[0],
+        )
+        rows: list[list[str | float]] = [[found.text, share, f"{found.perplexity:.4g}"] for share, found in ranked]
         page = table("Candidates, the likeliest first", ["Candidate", "Share", "Perplexity"], rows) + note(SHARES)
         # JSON has no infinity.
-        return [row | {"perplexity": min(row["perplexity"], 1e300)} for row in records], page
+        records = [
+            {"candidate": found.text, "perplexity": min(found.perplexity, 1e300), "share": share}
+            for share, found in ranked
+        ]
+        return records, page
 
     with gr.Row():
         with gr.Column(min_width=300):

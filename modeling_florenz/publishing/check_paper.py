@@ -46,9 +46,9 @@ def _recomputed(tables: dict[str, Any], model: str, columns: list[str]) -> Itera
     for column, table in (("M30K En→De B", "table_8_en_de"), ("M30K En→Fr B", "table_8_en_fr")):
         row = _row(tables[table], model)
         if row:
-            values = [pair[0] for pair in (row[0], row[1], row[3]) if pair]
-            if len(values) == 3:
-                yield column, mean(values), f"the mean of 2016, 2017 and COCO in {table}"
+            scores = [pair[0] for pair in (row[0], row[1], row[3]) if pair]
+            if len(scores) == 3:
+                yield column, mean(scores), f"the mean of 2016, 2017 and COCO in {table}"
     if values := bleu("table_9"):
         yield "CoMMuTE En→De B", values[0], "Table 9"
         yield "CoMMuTE En→X B", mean(values), "the mean of Table 9"

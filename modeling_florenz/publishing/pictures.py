@@ -16,7 +16,7 @@ _TRAINED, _UNTRAINED, _NONE = "#2f6fb2", "#f2b84b", "#eceff4"
 _FROZEN, _LEARNED = "#dfe6ef", "#cfe3f7"
 
 
-def _font(size: int) -> ImageFont.ImageFont:
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
     return ImageFont.load_default(size)
 
 

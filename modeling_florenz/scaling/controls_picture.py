@@ -36,9 +36,9 @@ def draw(experiment: Experiment, found: dict[str, Any], path: Path) -> None:
         text((x + 18, 66), _WORDS[subset], "lm")
     bottom = top + line * len(runs)
     for tick in range(0, 11, 2):
-        x = left + width * tick / 10
-        drawing.line((x, top, x, bottom), _LINE if tick in (0, 10) else "#e3e7ee", 2)
-        text((x, bottom + 20), f"{tick / 10:.1f}", "mm")
+        across = left + width * tick / 10
+        drawing.line((across, top, across, bottom), _LINE if tick in (0, 10) else "#e3e7ee", 2)
+        text((across, bottom + 20), f"{tick / 10:.1f}", "mm")
     for number, (name, cells) in enumerate(runs):
         y = top + line * (number + 0.5)
         text((left - 18, y), name, "rm", 18)

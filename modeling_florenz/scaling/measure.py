@@ -44,17 +44,15 @@ def image_tokens(model: FlorenzForConditionalGeneration, world: EmojiWorld, scen
     """Return the image tokens `(scenes, tokens, width)` of scenes."""
     prepare = florenz_image_processor(world.image_size)
     model.eval()
+    pieces = []
     with torch.inference_mode():
-        return torch.cat(
-            [
-                model.get_image_features(
-                    prepare([world.render(scene) for scene in scenes[start : start + 100]], return_tensors="pt")[
-                        "pixel_values"
-                    ].to(model.device)
-                ).pooler_output
-                for start in range(0, len(scenes), 100)
-            ]
-        )
+        for start in range(0, len(scenes), 100):
+            images = [world.render(scene) for scene in scenes[start : start + 100]]
+            pixel_values = prepare(images, return_tensors="pt")["pixel_values"]
+            tokens = model.get_image_features(pixel_values.to(model.device)).pooler_output
+            assert tokens is not None
+            pieces.append(tokens)
+    return torch.cat(pieces)
 
 
 def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, count: int) -> dict[str, Any]:

@@ -76,11 +76,13 @@ def train_run(arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str) 
         start = load_model(folder / f"{arm.start}-{seed}" / "model")
         model.load_state_dict(start.state_dict())
     if torch.cuda.is_available():
-        model.cuda()
+        model.cuda()  # type: ignore[call-arg]
     steps = arm.self_taught_steps or schedule.steps
     rows = _rows(arm, schedule, world, seed, folder, model, processor)
     output = folder / name
-    settings = {"learning_rate": schedule.learning_rate, "warmup_steps": schedule.warmup_steps}
+    settings: dict[str, Any] = {"learning_rate": schedule.learning_rate, "warmup_steps": schedule.warmup_steps}
+    if arm.self_taught_steps:
+        settings |= SELF_TAUGHT
     trainer = SceneTrainer(
         model=model,
         args=TrainingArguments(
@@ -102,7 +104,7 @@ def train_run(arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str) 
             bf16=True,
             use_cpu=not torch.cuda.is_available(),
             disable_tqdm=False,
-            **settings | (SELF_TAUGHT if arm.self_taught_steps else {}),
+            **settings,
         ),
         data_collator=FeatureCollator(processor, align=bool(arm.alignment)),
         train_dataset=rows,
