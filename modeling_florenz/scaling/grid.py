@@ -52,6 +52,9 @@ class Grid:
     warmup_share: float
     scenes: int
     max_core_hours: float
+    accuracies_from: (
+        float  # share of captions right to the letter, in captioned languages, from which on all is measured
+    )
     arms: dict[str, Arm]
     blocks: dict[str, tuple[Block, ...]]
 
@@ -69,8 +72,11 @@ class Grid:
                     yield Run(arm, width, steps, seed)
 
     def runs(self) -> list[Run]:
-        """List the runs, the most expensive first, so that processes that share them end together."""
-        return sorted(self._all_runs(), key=lambda run: (-run.steps * (run.width + 160), run.arm, run.seed))
+        """List the runs arm by arm, the most expensive of each first, so that processes that share them end together."""
+        order = list(self.arms)
+        return sorted(
+            self._all_runs(), key=lambda run: (order.index(run.arm), -run.steps * (run.width + 160), run.seed)
+        )
 
     def longest(self) -> int:
         """Return the steps of the longest run."""

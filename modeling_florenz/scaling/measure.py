@@ -1,6 +1,6 @@
 """Measure a run on held-out scenes: captions direct, with prefix and by way of English, and translations."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -55,11 +55,19 @@ def image_tokens(model: FlorenzForConditionalGeneration, world: EmojiWorld, scen
     return torch.cat(pieces)
 
 
-def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, count: int) -> dict[str, Any]:
+def measure(
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+    count: int,
+    languages: Sequence[str] = LANGUAGES,
+    modes: Sequence[str] = MODES,
+) -> dict[str, Any]:
     """Score every scene in every mode and language.
 
     Args:
         count: number of scenes, even.
+        languages: of captions and translations.
+        modes: ways to write them.
 
     Returns:
         cells by mode, language and measure (`exact`, `things`, `language`): a string with one digit per scene, in the
@@ -83,18 +91,18 @@ def measure(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor,
             "language": "".join(str(int(row["language"])) for row in rows),
         }
 
-    cells: dict[str, dict[str, dict[str, str]]] = {mode: {} for mode in MODES}
-    english = write("caption", ["en"] * count)
+    cells: dict[str, dict[str, dict[str, str]]] = {mode: {} for mode in modes}
+    english = write("caption", ["en"] * count) if "pivot" in modes or "en" in languages else []
     truths = [world.caption(scene, "en") for scene in scenes]
-    for language in LANGUAGES:
+    for language in languages:
         asked = [language] * count
-        direct = english if language == "en" else write("caption", asked)
-        cells["direct"][language] = cell(direct, language)
-        prefixed = write("caption", asked, None, True)
-        cells["prefix"][language] = cell(prefixed, language, prefix=True)
-        if language != "en":
-            for mode, sources in (("pivot", english), ("translate", truths)):
-                sources = [source or "something" for source in sources]
-                texts = write("translate", asked, sources)
+        if "direct" in modes:
+            direct = english if language == "en" else write("caption", asked)
+            cells["direct"][language] = cell(direct, language)
+        if "prefix" in modes:
+            cells["prefix"][language] = cell(write("caption", asked, None, True), language, prefix=True)
+        for mode, sources in (("pivot", english), ("translate", truths)):
+            if mode in modes and language != "en":
+                texts = write("translate", asked, [source or "something" for source in sources])
                 cells[mode][language] = cell(texts, language)
     return {"nouns": "".join(str(len(scene.nouns)) for scene in scenes), "cells": cells}

@@ -128,9 +128,9 @@ def _rows(
 ) -> Any:
     tower = model.model.vision_tower.eval()
     if not arm.self_taught_steps:
-        count = (schedule.longest or schedule.steps) * schedule.batch_size
-        features = tower_features(folder / f"scenes-{seed}.npy", tower, world, seed, count)
-        features = features[: schedule.steps * schedule.batch_size]
+        count = schedule.steps * schedule.batch_size
+        room = (schedule.longest or schedule.steps) * schedule.batch_size
+        features = tower_features(folder / f"scenes-{seed}.npy", tower, world, seed, count, room=room)
         return SceneTexts(world, arm.coverage(world), seed, features, arm.other_image)
     count = arm.self_taught_steps * schedule.batch_size
     first = 10_000_000  # far from what was trained on

@@ -37,7 +37,7 @@ class ScenePixels(Dataset):
 
 @torch.inference_mode()
 def tower_features(
-    path: Path, tower: nn.Module, world: EmojiWorld, seed: int, count: int, first: int = 0
+    path: Path, tower: nn.Module, world: EmojiWorld, seed: int, count: int, first: int = 0, room: int = 0
 ) -> np.ndarray:
     """Return the tower's output `(count, channels, grid, grid)` of training scenes, mapped from a float16 file.
 
@@ -50,12 +50,14 @@ def tower_features(
         world: draws the scenes.
         seed: of the scenes.
         count: number of scenes, from index `first` on.
+        room: number of scenes that the file has room for, if a later run will want more of them.
 
     Raises:
         ValueError: the file was made for other scenes or by another tower.
     """
     weights = torch.cat([value.cpu().flatten().double() for value in tower.state_dict().values()])
-    wanted = {"seed": seed, "first": first, "count": count, "tower": f"{weights.sum():.9e}/{weights.norm():.9e}"}
+    room = max(room, count)
+    wanted = {"seed": seed, "first": first, "count": room, "tower": f"{weights.sum():.9e}/{weights.norm():.9e}"}
     progress = path.with_suffix(".json")
     with hold(path, wait=True):
         done = 0
@@ -66,17 +68,17 @@ def tower_features(
             check_settings(found, wanted, f"{path} holds features", fix)
         if done < count:
             _compute(path, progress, tower, ScenePixels(world, seed, first + done, count - done), done, wanted)
-    return np.load(path, mmap_mode="r")
+    return np.load(path, mmap_mode="r")[:count]
 
 
 def _compute(path: Path, progress: Path, tower: nn.Module, scenes: ScenePixels, done: int, wanted: dict) -> None:
     device = next(tower.parameters()).device
-    count = wanted["count"]
+    count = done + len(scenes)
 
     def see(pixels: torch.Tensor) -> np.ndarray:
         return tower(pixels.to(device)).last_hidden_state.half().cpu().numpy()
 
-    shape = (count, *see(scenes[0][None]).shape[1:])
+    shape = (wanted["count"], *see(scenes[0][None]).shape[1:])
     features = open_memmap(path, "r+") if done else open_memmap(path, "w+", np.float16, shape)
     workers = min((os.cpu_count() or 1) - 1, 15)
     batches = DataLoader(scenes, batch_size=BATCH, num_workers=workers)
