@@ -1,13 +1,18 @@
 """`import modeling_florenz`: cheap, and the Auto classes know Florenz whichever is imported first."""
 
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
+import yaml
 
 import modeling_florenz
 
 
+ROOT = Path(__file__).parents[1]
 FOLDER = str(modeling_florenz.BUNDLED_MODEL)
 CONFIG = f"print(type(AutoConfig.from_pretrained({FOLDER!r})).__module__)"
 PROCESSOR = f"print(type(AutoProcessor.from_pretrained({FOLDER!r})).__module__)"
@@ -65,3 +70,12 @@ def test_the_package_has_the_names_that_it_lists_and_no_others() -> None:
     assert set(modeling_florenz.__all__) <= set(dir(modeling_florenz))
     with pytest.raises(ImportError, match="Captoner"):
         from modeling_florenz import Captoner  # noqa: F401
+
+
+def test_readme_metadata_and_lanes_name_the_same_versions_of_python() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = [text.rpartition(" ")[2] for text in project["classifiers"] if re.search(r":: 3\.\d+$", text)]
+    lanes = yaml.safe_load((ROOT / ".github" / "workflows" / "tests.yml").read_text())["jobs"]
+    assert lanes["python"]["strategy"]["matrix"]["python"] == named
+    assert project["requires-python"] == f">={named[0]}"
+    assert f"With Python {named[0]} or newer" in (ROOT / "README.md").read_text()
