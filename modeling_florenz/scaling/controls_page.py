@@ -16,6 +16,7 @@ from ..yaml_files import read_yaml
 from .arms import Experiment, read_experiment
 from .bars import Rows, Verdict, decide
 from .comparison import TAUGHT, UNTAUGHT, estimate, scene_scores
+from .controls_notes import hardware, notes
 from .controls_picture import draw
 from .measure import PROTOCOL
 from .run import finished
@@ -103,25 +104,12 @@ def _verdict(name: str, bar: dict[str, str], verdict: Verdict) -> str:
     return f"- *{title}* ({bar['bar']}): {word}{f' ({values})' if values else ''}.{sentence}"
 
 
-def _headroom(rows: Rows) -> list[str]:
-    """Say how much plain leaves to gain, without which a gain cannot be read."""
-    plain = [row for (letter, _), row in sorted(rows.items()) if letter == "a"]
-    if not plain:
-        return []
-    left = ", ".join(
-        f"{1 - scene_scores(row, 'direct', 'things', UNTAUGHT, 'never hidden').mean():.3f} in seed {row['seed']}"
-        for row in plain
-    )
-    return [f"Of the things in scenes of nouns never hidden, plain leaves this share to gain: {left}.", ""]
-
-
 def page(registration: dict[str, Any], experiment: Experiment, rows: Rows, found: dict[str, Any]) -> str:
     """Write the page."""
     verdicts = [
         _verdict(name, bar, decide(name, rows, bar_seeds(name, experiment)))
         for name, bar in registration["bars"].items()
     ]
-    hours = sum(row["core_seconds"]["all"] for row in rows.values()) / 3600
     return "\n".join(
         (
             "# What does hiding source words teach?",
@@ -137,15 +125,18 @@ def page(registration: dict[str, Any], experiment: Experiment, rows: Rows, found
             "",
             *verdicts,
             "",
-            *_headroom(rows),
+            "Beside the bars:",
+            "",
+            *notes(rows),
+            "",
             "## Set-up",
             "",
             registration["shared"].strip(),
             "",
             registration["measured"].strip(),
             "",
-            f"Each run has {experiment.steps:,} steps of {experiment.batch_size}; the runs so far took {hours:.1f} "
-            "core-hours. Every scene's score is in [`controls.jsonl`](controls.jsonl).",
+            f"Each run has {experiment.steps:,} steps of {experiment.batch_size}. {hardware(rows)} Every scene's "
+            "score is in [`controls.jsonl`](controls.jsonl).",
             "",
             "## Every run",
             "",

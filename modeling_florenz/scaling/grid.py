@@ -72,7 +72,7 @@ class Grid:
                     yield Run(arm, width, steps, seed)
 
     def runs(self) -> list[Run]:
-        """List the runs arm by arm, the most expensive of each first, so that processes that share them end together."""
+        """List the runs arm by arm, the most expensive first, so that processes that share them end together."""
         order = list(self.arms)
         return sorted(
             self._all_runs(), key=lambda run: (order.index(run.arm), -run.steps * (run.width + 160), run.seed)

@@ -197,7 +197,9 @@ def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, 
     in float16.
     """
     model.float()
-    half = {name: tensor.half() for name, tensor in model.state_dict().items()}
+    # The head is the embeddings' table: it must stay one tensor, or the file would hold it twice.
+    halves: dict[int, torch.Tensor] = {}
+    half = {name: halves.setdefault(tensor.data_ptr(), tensor.half()) for name, tensor in model.state_dict().items()}
     with whole_folder(folder, replace=True) as partial:
         model.save_pretrained(partial, state_dict=half)
         processor.save_pretrained(partial)
