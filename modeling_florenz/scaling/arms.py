@@ -24,6 +24,7 @@ class Arm:
     alignment: float = 0.0  # weight of the loss that keeps the image's states close to those of the source's words
     start: str = ""  # letter of the arm whose finished run this one starts from
     self_taught_steps: int = 0  # steps on the run's own pivot captions
+    self_taught_tasks: tuple[str, ...] = ("caption",)  # caption, detailed_caption
 
     def __post_init__(self) -> None:
         if self.hidden_things not in ("all", "half"):
@@ -91,7 +92,11 @@ def read_arm(path: Path, letter: str, entry: Any) -> Arm:
     """
     if not isinstance(entry, dict):
         raise ValueError(f"{path}: arm {letter} must be a mapping, not {entry!r}")
-    lists = {name: tuple(entry[name]) for name in ("seeds", "hiding_languages", "captioned") if name in entry}
+    lists = {
+        name: tuple(entry[name])
+        for name in ("seeds", "hiding_languages", "captioned", "self_taught_tasks")
+        if name in entry
+    }
     return Arm(**known_fields(path, Arm, {**entry, **lists}))
 
 

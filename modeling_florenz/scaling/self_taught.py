@@ -1,6 +1,7 @@
 """Let a model caption scenes by way of its own English, in languages without captions in its training."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +25,18 @@ def pivot_captions(
     processor: FlorenzProcessor,
     features: np.ndarray,
     count: int,
+    tasks: Sequence[str] = ("caption",),
 ) -> list[dict[str, Any]]:
     """Caption the first scenes in English and translate that beside the image, each language in turn; keep the file.
 
+    Args:
+        path: JSON lines; if it is there, it is read and nothing is written.
+        features: the tower's output `(scenes, channels, grid, grid)`.
+        count: number of scenes to caption, from the first on.
+        tasks: `caption`, `detailed_caption` or both in turn.
+
     Returns:
-        one row per scene: `language`, `source` (the English caption), `target`.
+        one row per scene: `task`, `language`, `source` (the English caption), `target`.
     """
     if path.exists():
         return [json.loads(line) for line in path.read_bytes().splitlines()]
@@ -42,11 +50,17 @@ def pivot_captions(
                 for start in range(0, count, 500)
             ]
         )
-    english = generate(model, processor, image, "caption", ["en"] * count)
+    chosen = [tasks[index // len(LANGUAGES) % len(tasks)] for index in range(count)]
+    english = [""] * count
+    for task in tasks:
+        places = [index for index, found in enumerate(chosen) if found == task]
+        texts = generate(model, processor, image[places], task, ["en"] * len(places))
+        for place, text in zip(places, texts, strict=True):
+            english[place] = text
     targets = generate(model, processor, image, "translate", languages, [text or "something" for text in english])
     rows = [
-        {"language": language, "source": source, "target": target}
-        for language, source, target in zip(languages, english, targets, strict=True)
+        {"task": task, "language": language, "source": source, "target": target}
+        for task, language, source, target in zip(chosen, languages, english, targets, strict=True)
     ]
     write_text(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
     return rows
@@ -77,5 +91,5 @@ class SelfTaughtScenes(Dataset):
             row = self.world.training_texts(self.first + place, self.coverage, self.seed)
         else:
             caption = self.captions[place]
-            row = {"task": "caption", "source": None, "language": caption["language"], "target": caption["target"]}
+            row = {**caption, "source": None}
         return {**row, "features": self.features[place]}

@@ -136,7 +136,7 @@ def _rows(
     first = 10_000_000  # far from what was trained on
     features = tower_features(folder / f"unlabelled-{seed}.npy", tower, world, seed, count, first)
     path = folder / f"pivot-{arm.start}-{seed}.jsonl"
-    captions = pivot_captions(path, model, processor, features, count // 2)
+    captions = pivot_captions(path, model, processor, features, count // 2, arm.self_taught_tasks)
     return SelfTaughtScenes(world, arm.coverage(world), seed, features, captions)
 
 
