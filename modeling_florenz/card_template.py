@@ -1,6 +1,6 @@
 """Fill a card's template with metadata and values, and check that nothing is left open.
 
-Templates, facts, result files and pictures lie in `hub_cards`: no card holds a number typed by hand.
+Templates, facts, result files and pictures are in `hub_cards`: no card holds a number typed by hand.
 """
 
 import json
@@ -77,7 +77,7 @@ def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] | None = None) 
 
 
 def coverage(unseen: str) -> str:
-    """Give the rows of tasks and languages; `unseen` says how captions in fr, es, ru, zh were learned."""
+    """Return the rows of tasks and languages; `unseen` says how captions in fr, es, ru, zh were learned."""
     rows = [("caption", "en, de", "yes"), ("caption", "fr, es, ru, zh", unseen)]
     return table([*rows, ("translate", "de, fr, es, ru, zh", "yes")])
 
@@ -93,7 +93,7 @@ def check_card(text: str) -> None:
     card = kind(text)
     again = kind(f"---\n{card.data.to_yaml()}\n---\n")
     if again.data.to_dict() != card.data.to_dict():
-        raise ValueError("the metadata of the card changes when it is read and written: mend its values")
+        raise ValueError("the metadata of the card changes when it is read and written: fix its values")
     known = card.data.to_dict()
     wanted = ("task_categories", "size_categories") if is_dataset else ("library_name", "pipeline_tag")
     for field in ("language", "license", *wanted):

@@ -27,7 +27,7 @@ from transformers.models.florence2.configuration_florence2 import Florence2Visio
 
 DECODER_KINDS = ("bart", "gemma2")
 
-# Where each class is found once the code files lie flat in a model folder. `AutoModel` gives the generating model,
+# Where each class is found in a model folder with its code files. `AutoModel` gives the generating model,
 # because that is what people who load a captioner by `AutoModel` want to call.
 AUTO_MAP = {
     "AutoConfig": "configuration_florenz.FlorenzConfig",
@@ -249,23 +249,23 @@ class FlorenzConfig(PreTrainedConfig):
         for name in ("pad_token_id", "eos_token_id", "bos_token_id", "decoder_start_token_id"):
             token = getattr(self, name)
             if not isinstance(token, int) or not 0 <= token < decoder.vocab_size:
-                raise ValueError(f"{name} is {token!r}: it must lie in the decoder's {decoder.vocab_size} ids")
+                raise ValueError(f"{name} is {token!r}: it must be one of the decoder's {decoder.vocab_size} ids")
 
     @property
     def image_stride(self) -> int:
-        """Give the pixels per image token along one side (32 for every published size)."""
+        """Return the pixels per image token along one side (32 for every published size)."""
         return math.prod(self.vision_config.patch_stride)
 
     @property
     def max_image_size(self) -> int:
-        """Give the largest side in pixels that the position table reaches (1600 for every published size)."""
+        """Return the largest side in pixels that the position table reaches (1600 for every published size)."""
         return self.image_stride * self.vision_config.max_position_embeddings
 
     def num_image_tokens(self, image_size: int) -> int:
         """Count the tokens of one square image of `image_size` px: one global token and the grid (577 at 768 px).
 
         Raises:
-            ValueError: the size is no multiple of the stride or beyond the position table.
+            ValueError: the size is not a multiple of the stride or beyond the position table.
         """
         if image_size < 1 or image_size % self.image_stride or image_size > self.max_image_size:
             raise ValueError(

@@ -560,7 +560,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         self.lm_head = nn.Linear(decoder.hidden_size, decoder.vocab_size, bias=False)
         # Labels are compared where they stand: they are shifted once, into the decoder's input, and not in the loss.
         self.loss_type = "ForMaskedLM"
-        # Only ids: everything else about decoding belongs into a checkpoint's generation_config.json.
+        # Only ids: everything else about decoding belongs in a checkpoint's generation_config.json.
         self.generation_config = GenerationConfig(
             decoder_start_token_id=config.decoder_start_token_id,
             bos_token_id=config.bos_token_id,

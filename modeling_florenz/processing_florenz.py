@@ -122,7 +122,7 @@ def to_rgb(image: Any) -> Any:
     """Turn a PIL image or array into an upright RGB image: its first frame, over white where it is transparent.
 
     Raises:
-        ValueError: If it is no image, has too many pixels, or values whose range cannot be told.
+        ValueError: If it is not an image, has too many pixels, or values whose range cannot be told.
     """
     if isinstance(image, str):
         raise ValueError("got a string; open the file or address first and pass the image, nothing is fetched here")
@@ -262,7 +262,7 @@ class FlorenzProcessor(ProcessorMixin):
             return text
         if task not in TASKS:
             raise ValueError(
-                f"task {task!r} is none of {', '.join(TASKS)}; only a text with no language needs no task"
+                f"task {task!r} is not one of {', '.join(TASKS)}; only a text with no language needs no task"
             )
         if language is not None and language not in self.languages:
             raise ValueError(f"unknown language {language!r}, expected one of {', '.join(self.languages)}")
@@ -323,7 +323,7 @@ class FlorenzProcessor(ProcessorMixin):
         """Prepare a batch. Every argument up to `prefix` is one value for all rows or a list with one value a row.
 
         Args:
-            images: PIL images, or uint8 arrays or tensors with 1, 3 or 4 channels; one image a row.
+            images: PIL images, or uint8 arrays or tensors with 1, 3 or 4 channels; one image per row.
             text: What to translate, or without a task the whole prompt. Never parsed: markup in it stays text.
             task: `caption`, `detailed_caption`, `more_detailed_caption` (need an image) or `translate` (needs a text).
             language: Target language of the task.

@@ -45,7 +45,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, value_node in node.value:
             key = self.construct_object(key_node, deep=True)
             if not isinstance(key, Hashable):
-                raise yaml.constructor.ConstructorError(None, None, "a key is no text", key_node.start_mark)
+                raise yaml.constructor.ConstructorError(None, None, "a key is not text", key_node.start_mark)
             if key in values:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} stands twice", key_node.start_mark)
             values[key] = self.construct_object(value_node, deep=True)
@@ -106,7 +106,7 @@ def parse_yaml(text: str, where: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ValueError(f"{where} is no YAML: {' '.join(str(error).split())[:300]}") from None
+        raise ValueError(f"{where} is not YAML: {' '.join(str(error).split())[:300]}") from None
 
 
 def read_yaml(path: Path) -> Any:
@@ -120,7 +120,7 @@ def read_yaml(path: Path) -> Any:
     try:
         return parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
-        raise ValueError(f"{path} is no YAML: it is not text in UTF-8 ({error.reason})") from None
+        raise ValueError(f"{path} is not YAML: it is not text in UTF-8 ({error.reason})") from None
 
 
 def to_yaml(value: Any, sort_keys: bool = False) -> str:

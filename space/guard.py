@@ -27,8 +27,8 @@ def open_upload(path: str | Path, name: str | None = None) -> Image.Image:
     """Open an uploaded file as an upright RGB image.
 
     Raises:
-        ValueError: the file was not uploaded, is no image of `FORMATS`, is cut short, or has more than `MAX_PIXELS`
-            pixels. The sentence names the file by `name`, never by where it lies.
+        ValueError: the file was not uploaded, is not an image of `FORMATS`, is cut short, or has more than
+            `MAX_PIXELS` pixels. The sentence names the file by `name`, never by where it is.
     """
     name = name or Path(path).name
     # Gradio asks this too, but not of what looks like the address of a stream.
@@ -83,7 +83,7 @@ def _open_payload(payload: Any) -> Image.Image | None:
 
 
 def names_address(value: Any) -> bool:
-    """Tell whether a file anywhere in a request is given by an address, which Gradio would fetch.
+    """Return whether a file anywhere in a request is given by an address, which Gradio would fetch.
 
     Its `url` is not read: there browsers repeat where the Space serves an upload, or put the text of a drawing.
     """
@@ -95,7 +95,7 @@ def names_address(value: Any) -> bool:
 
 
 class RequestLimits:
-    """ASGI middleware: bodies that are no uploads stay small, and no address is fetched for a visitor."""
+    """ASGI middleware: bodies that are not uploads stay small, and no address is fetched for a visitor."""
 
     def __init__(self, app: Any) -> None:
         self.app = app

@@ -51,7 +51,7 @@ REFUSED = {
     "a merge": ("a: &a {b: 1}\nc: {<<: *a}", "an alias"),
     "a key twice": ("lora_rank: 8\nlora_rank: 16", "'lora_rank' stands twice"),
     "a key twice inside": ("a: {b: 1, b: 2}", "'b' stands twice"),
-    "a list as key": ("? [1]\n: 2", "a key is no text"),
+    "a list as key": ("? [1]\n: 2", "a key is not text"),
     "code": ("!!python/object/apply:os.system [echo ran]", "could not determine a constructor"),
     "bytes": ("!!binary aGk=", "could not determine a constructor"),
     "deep lists": ("[" * 100_000, "nested more than 32 deep"),
@@ -60,8 +60,8 @@ REFUSED = {
     "a number that is none": ("!!int x", "invalid literal"),
     "two documents": ("a: 1\n---\nb: 2", "expected a single document"),
     "much": ("x" * 300_000, "has 300,000 characters"),
-    "broken": ("a: [1", "is no YAML"),
-    "control characters": ("a: \x00", "is no YAML"),
+    "broken": ("a: [1", "is not YAML"),
+    "control characters": ("a: \x00", "is not YAML"),
 }
 
 
@@ -81,7 +81,7 @@ def test_what_is_not_plain_data_is_refused_in_one_sentence(case: str) -> None:
 def test_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "recipe.yaml"
     path.write_bytes(b"a: \xff")
-    with pytest.raises(ValueError, match="recipe.yaml is no YAML: it is not text in UTF-8"):
+    with pytest.raises(ValueError, match="recipe.yaml is not YAML: it is not text in UTF-8"):
         read_yaml(path)
     path.write_text("x" * 2_000_000)
     with pytest.raises(ValueError, match="recipe.yaml has 2,000,000 bytes"):

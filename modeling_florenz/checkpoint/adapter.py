@@ -138,7 +138,7 @@ def matching_names(pattern: str, names: list[str]) -> list[str]:
     except TimeoutError:
         raise ValueError("target_modules is a pattern that takes for ever: list the modules by name") from None
     except Exception as error:  # broken, or nested without end
-        raise ValueError(f"target_modules is no pattern: {sentence(error)}") from None
+        raise ValueError(f"target_modules is not a pattern: {sentence(error)}") from None
     if not matching:
         raise ValueError("target_modules matches no module of the model")
     return matching

@@ -1,4 +1,4 @@
-"""Tell what a checkpoint is and what it needs, from its configuration alone."""
+"""Report what a checkpoint is and what it needs, from its configuration alone."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -29,7 +29,7 @@ class LoadedModel:
 
 
 def is_bundled(model: str | Path) -> bool:
-    """Tell whether a model is the bundled one, by its name or by its folder."""
+    """Return whether a model is the bundled one, by its name or by its folder."""
     return str(model) == BUNDLED_NAME or Path(model).expanduser().resolve() == BUNDLED_MODEL
 
 

@@ -54,7 +54,7 @@ def size_of(config: FlorenzConfig) -> str | None:
 
 
 def licence_of(config: FlorenzConfig) -> str:
-    """Give the Hub's identifier of the licence on the weights: Gemma's where the decoder is Gemma's."""
+    """Return the Hub's identifier of the licence on the weights: Gemma's where the decoder is Gemma's."""
     return "gemma" if config.text_config.model_type == "gemma2" else "mit"
 
 

@@ -78,7 +78,7 @@ def read_settings(path: Path) -> dict[str, Any]:
             for inner in (outer.values() if isinstance(outer, dict) else outer)
         ]
     if level:
-        raise ValueError(f"{path} is nested more than {MAX_DEPTH} deep: that is no file of settings")
+        raise ValueError(f"{path} is nested more than {MAX_DEPTH} deep: that is not a settings file")
     return values
 
 

@@ -19,7 +19,7 @@ _NESTED_WEIGHTS = ["*/*.safetensors"]
 
 
 def resolve_source(source: str | Path, revision: str | None = None, weights: bool = True) -> Path:
-    """Give the local folder of a checkpoint, downloading it first if it is a repository.
+    """Return the local folder of a checkpoint, downloading it first if it is a repository.
 
     Args:
         source: a folder, or a repository as `owner/name`.
@@ -48,13 +48,13 @@ def resolve_source(source: str | Path, revision: str | None = None, weights: boo
         raise ValueError(f"{name} has no revision {revision!r}: give a branch, tag or commit of it") from None
     except RepositoryNotFoundError:
         raise ValueError(
-            f"{name} is no repository on the Hub, or a private one: check the name, or hf auth login"
+            f"{name} is not a repository on the Hub, or a private one: check the name, or hf auth login"
         ) from None
     except HFValidationError as error:
-        raise ValueError(f"{name!r} is no name of a repository: {str(error).splitlines()[0]}") from None
+        raise ValueError(f"{name!r} is not the name of a repository: {str(error).splitlines()[0]}") from None
     except (LocalEntryNotFoundError, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise ValueError(f"{name} is no folder here and could not be fetched from the Hub: {reason}") from None
+        raise ValueError(f"{name} is not a folder here and could not be fetched from the Hub: {reason}") from None
 
 
 def read_json(path: Path) -> Any:

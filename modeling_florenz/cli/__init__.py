@@ -1,4 +1,4 @@
-"""`florenz` on the command line, one file a command.
+"""`florenz` on the command line, one file per command.
 
 Exit codes: 0 done, 1 some inputs failed, 2 nothing could be done as asked, 130 stopped by Ctrl-C.
 """

@@ -126,7 +126,7 @@ class _TooLargeError(Exception):
 def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Image:
     def decode(source: BinaryIO) -> Image.Image:
         with warnings.catch_warnings():
-            # PIL warns of odd metadata, and of a limit that lies elsewhere.
+            # PIL warns of odd metadata, and of a limit that is set elsewhere.
             warnings.simplefilter("ignore")
             with Image.open(source, formats=list(formats)) as image:
                 if image.width * image.height > max_pixels:

@@ -1,4 +1,4 @@
-"""Give models to compare one interface: texts for rows and, where possible, perplexities."""
+"""Wrap models to compare in one interface: texts for rows and, where possible, perplexities."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -226,7 +226,7 @@ def load_model(name: str, revision: str | None = None, adapter: str | None = Non
         return FlorenzModel(name, revision, adapter)
     try:
         config = AutoConfig.from_pretrained(name, revision=revision, trust_remote_code=False)
-    except Exception as error:  # a file that is no configuration raises many kinds
+    except Exception as error:  # a file that is not a configuration raises many kinds
         raise ValueError(f"the model {name} could not be read: {sentence(error)}") from None
     if config.model_type == "florenz":
         return FlorenzModel(name, revision)

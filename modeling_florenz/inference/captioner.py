@@ -26,7 +26,7 @@ ImageSource = str | Path | Image.Image
 
 @dataclass(frozen=True)
 class Score:
-    """Tell how likely the model finds a text: nats a token, and their perplexity."""
+    """Hold how likely the model finds a text: nats per token, and their perplexity."""
 
     text: str
     mean_log_probability: float

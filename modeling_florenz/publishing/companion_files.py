@@ -18,13 +18,13 @@ def write_papers(folder: Path, name: str, target: Path) -> list[Path]:
         target: where the weights are.
 
     Raises:
-        ValueError: the name is not published, or the target is no folder.
+        ValueError: the name is not published, or the target is not a folder.
     """
     known = sorted(path.stem for path in (folder / "rendered").glob("*.md"))
     if name not in known:
         raise ValueError(f"{name!r} is not published: use one of {', '.join(known)}")
     if not target.is_dir():
-        raise ValueError(f"{target} is no folder: give the one that holds {name}")
+        raise ValueError(f"{target} is not a folder: give the one that holds {name}")
     shutil.copyfile(folder / "rendered" / f"{name}.md", target / "README.md")
     text = (target / "README.md").read_text(encoding="utf-8")
     size = name.removeprefix("florenz-").removesuffix("-ft")

@@ -29,7 +29,7 @@ _TEXT = (".json", ".md", ".py", ".yaml", ".yml", ".txt", ".jinja", ".csv", ".jso
 
 
 def kind_of(folder: Path) -> str:
-    """Tell what a folder holds: `model`, `adapter` or `dataset`.
+    """Return what a folder holds: `model`, `adapter` or `dataset`.
 
     Raises:
         ValueError: it is none of them.
@@ -69,7 +69,7 @@ def check_folder(folder: Path) -> list[str]:
 def push(folder: Path, repo_id: str, private: bool = False, revision: str | None = None) -> str:
     """Push a checked folder in one commit and tag the package's version; give the commit.
 
-    What an earlier, broken push has already brought over is not sent again. Weights and tables that lie in the
+    What an earlier, broken push has already brought over is not sent again. Weights and tables that are in the
     repository but not in the folder are deleted in the same commit: `from_pretrained` would read an old file beside
     new shards.
 
@@ -156,7 +156,7 @@ def _check_card(folder: Path, kind: str) -> list[str]:
         try:
             tree = ast.parse(re.sub(r"^>>> |^\.\.\. ", "", block, flags=re.MULTILINE))
         except SyntaxError as error:
-            findings.append(f"a python block of README.md does not parse (line {error.lineno}): mend it")
+            findings.append(f"a python block of README.md does not parse (line {error.lineno}): fix it")
         else:
             findings += _check_imports(tree)
     config = folder / "config.json"
@@ -178,7 +178,7 @@ def _check_imports(tree: ast.Module) -> list[str]:
                 lost = [alias.name for alias in node.names if not hasattr(module, alias.name)]
             except ModuleNotFoundError:
                 lost = [str(node.module)]
-            findings += [f"README.md imports {name}, which this package does not have: mend it" for name in lost]
+            findings += [f"README.md imports {name}, which this package does not have: fix it" for name in lost]
     return findings
 
 
@@ -222,9 +222,9 @@ def _check_model(folder: Path) -> list[str]:
         if path.is_file():
             classes = [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.ClassDef)]
             if name not in classes:
-                findings.append(f"the auto_map entry {entry} names {target}, which does not exist: mend it")
+                findings.append(f"the auto_map entry {entry} names {target}, which does not exist: fix it")
         elif path.name not in CODE_FILES:
-            findings.append(f"the auto_map entry {entry} names {module}.py, which is missing: mend it")
+            findings.append(f"the auto_map entry {entry} names {module}.py, which is missing: fix it")
     return findings + _check_processor(folder)
 
 
@@ -254,7 +254,7 @@ def listing(folder: Path) -> list[tuple[str, int]]:
 
 
 def describe(folder: Path, repo_id: str, commit: str) -> str:
-    """Give the lines that load what was pushed, pinned to its commit."""
+    """Return the lines that load what was pushed, pinned to its commit."""
     if kind_of(folder) == "dataset":
         return f'load_dataset("{repo_id}", revision="{commit}")'
     if kind_of(folder) == "adapter":

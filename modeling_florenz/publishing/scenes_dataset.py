@@ -23,7 +23,7 @@ def write_scenes_dataset(folder: Path, train: int, test: int, pairs: int) -> Pat
     Raises:
         ValueError: the folder exists, another process is writing it, or a number is not positive.
     """
-    datasets.disable_progress_bars()  # one a file of ours is enough
+    datasets.disable_progress_bars()  # one per file of ours is enough
     with whole_folder(folder) as partial:
         rows = write_parquet(partial, train, test, pairs)
         write_papers(find_cards(), "emoji_scenes", partial)

@@ -36,7 +36,7 @@ def measure(adapter: Path | None, languages: list[str], scenes: int) -> dict[str
 
 
 def largest_loss(before: dict[str, Any], after: dict[str, Any]) -> float:
-    """Give the most that any measure of any old language lost, in points of a hundred."""
+    """Return the most that any measure of any old language lost, in points out of a hundred."""
     return max(
         100 * (before[language][kind][name] - after[language][kind][name])
         for language in before

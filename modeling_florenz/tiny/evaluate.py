@@ -51,7 +51,7 @@ class EmojiEvaluation:
     def generate(
         self, task: str, language: str, sources: Sequence[str] | None = None, prefix: bool = False
     ) -> list[str]:
-        """Generate one text a scene."""
+        """Generate one text per scene."""
         texts = []
         for start in range(0, len(self.images), self.batch_size):
             batch = slice(start, start + self.batch_size)

@@ -221,11 +221,11 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
     """Read a recipe and put `key=value` overrides, whose values are YAML, in the place of its own.
 
     Raises:
-        ValueError: a key is unknown (the nearest valid one is named), or something is no YAML.
+        ValueError: a key is unknown (the nearest valid one is named), or something is not YAML.
     """
     values = read_yaml(path)
     if not isinstance(values, dict):
-        raise ValueError(f"{path} is no recipe: it must be a YAML mapping of fields to values")
+        raise ValueError(f"{path} is not a recipe: it must be a YAML mapping of fields to values")
     known = _annotations()
     for override in overrides:
         key, equals, value = override.partition("=")

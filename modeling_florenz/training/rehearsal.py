@@ -21,7 +21,7 @@ from .training_data import Groups
 
 
 class Rehearsal(Dataset):
-    """Give images and sources of the training data with the base model's own words as targets."""
+    """Hold images and sources of the training data with the base model's own words as targets."""
 
     def __init__(self, groups: Groups, entries: Sequence[dict[str, Any]]) -> None:
         self.groups, self.entries = groups, list(entries)

@@ -1,4 +1,4 @@
-"""Say before the first step which targets are longer than what is learned and measured of them."""
+"""Report, before the first step, which targets are longer than what is learned and measured of them."""
 
 import logging
 from collections.abc import Iterable

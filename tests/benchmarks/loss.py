@@ -18,7 +18,7 @@ WIDTH, VOCABULARY, LENGTH, CAP = 1024, 256_000, 128, 30.0
 
 
 def peak() -> int:
-    """Give the largest memory this process had, in bytes."""
+    """Return the largest memory this process had, in bytes."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 

@@ -22,7 +22,7 @@ from modeling_florenz.cli import main
             GatedRepoError,
             "owner/name is gated: accept its terms at https://huggingface.co/owner/name, then",
         ),
-        (RepositoryNotFoundError, "owner/name is no repository on the Hub, or a private one"),
+        (RepositoryNotFoundError, "owner/name is not a repository on the Hub, or a private one"),
         (RevisionNotFoundError, "owner/name has no revision 'v9'"),
     ],
 )

@@ -17,7 +17,7 @@ def processor() -> FlorenzProcessor:
 
 @pytest.fixture(scope="module", params=KINDS)
 def model(request: pytest.FixtureRequest) -> Model:
-    """Give one kind; tests that change the model build their own."""
+    """Build one kind; tests that change the model build their own."""
     return tiny_model(request.param)
 
 

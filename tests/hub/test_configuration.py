@@ -155,7 +155,7 @@ def build(kind: str, top: dict[str, Any], **parts: dict[str, Any]) -> FlorenzCon
         ("bart", {}, {"text_config": {"final_logit_softcapping": float("nan")}}, r"softcapping is nan: .*positive"),
         ("bart", {}, {"text_config": {"final_logit_softcapping": float("inf")}}, r"softcapping is inf: .*positive"),
         ("bart", {}, {"text_config": {"final_logit_softcapping": "30"}}, r"softcapping is '30': .*positive"),
-        ("bart", {"pad_token_id": 120}, {}, r"pad_token_id is 120: it must lie in the decoder's 120 ids"),
+        ("bart", {"pad_token_id": 120}, {}, r"pad_token_id is 120: it must be one of the decoder's 120 ids"),
         ("gemma2", {"decoder_start_token_id": -1}, {}, r"decoder_start_token_id is -1: .*120 ids"),
         ("gemma2", {"pad_token_id": "0"}, {}, r"'pad_token_id' expected int, got str \(value: '0'\)$"),
         ("gemma2", {"vision_config": "davit"}, {}, r"vision_config is 'davit': it must be a configuration or a dict"),

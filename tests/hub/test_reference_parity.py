@@ -51,7 +51,7 @@ def load(kind: str) -> Golden:
 
 @pytest.fixture(scope="module", params=KINDS)
 def golden(request: pytest.FixtureRequest) -> Golden:
-    """Give one kind; tests that change the model load their own."""
+    """Build one kind; tests that change the model load their own."""
     return load(request.param)
 
 

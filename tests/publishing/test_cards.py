@@ -77,7 +77,7 @@ def test_the_dataset_card_is_valid_and_names_the_files_that_are_written(tmp_path
     [
         (["card", "florenz-7b", "."], "'florenz-7b' is not published: use one of"),
         (["card", "florenz-tiny"], "needs a folder"),
-        (["card", "florenz-tiny", "nowhere"], "nowhere is no folder"),
+        (["card", "florenz-tiny", "nowhere"], "nowhere is not a folder"),
         (["dataset", "new", "--train", "0"], "train must be a positive number, not 0"),
     ],
 )

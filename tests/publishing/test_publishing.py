@@ -132,7 +132,7 @@ def test_a_pushed_model_loads_without_the_package_and_a_pinned_revision_outlives
     pulled = hub.florenz("pull", REPO, str(tmp_path / "pulled"), "--revision", commit)
     assert pulled.returncode == 0, pulled.stderr
     assert load_file(tmp_path / "pulled" / "model.safetensors").keys() == tensors.keys()
-    assert check_folder(tmp_path / "pulled") == []  # nothing of the client lies in it
+    assert check_folder(tmp_path / "pulled") == []  # nothing of the client is in it
     assert not list((tmp_path / "pulled").glob("model-*"))
     assert not list(tmp_path.glob("*.partial"))
     assert hub.florenz("pull", REPO, str(tmp_path / "pulled")).returncode == 2

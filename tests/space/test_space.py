@@ -160,7 +160,7 @@ def _post(address, path, body):
 
 
 def _refused(address, file):
-    """Tell why a request is not even accepted."""
+    """Return why a request is not even accepted."""
     with pytest.raises(urllib.error.HTTPError, match="400") as refusal:
         _call(address, file)
     return json.loads(refusal.value.read())["detail"]

@@ -50,7 +50,7 @@ def serve_space(command: list[str] | None = None, **variables: str) -> Iterator[
 
 
 class Listener(BaseHTTPRequestHandler):
-    """Give a picture to whoever asks, and count them."""
+    """Send a picture to whoever asks, and count the requests."""
 
     hits = 0
 

@@ -61,4 +61,4 @@ def test_what_does_not_fit_is_refused_in_one_sentence(text: str, tmp_path: Path,
 
 def test_an_override_is_as_careful(tmp_path: Path, capsys) -> None:
     assert main(["train", str(write(tmp_path, "")), "--set", "shares={a: 1, a: 2}"]) == 2
-    assert "--set shares={a: 1, a: 2} is no YAML: 'a' stands twice" in capsys.readouterr().err
+    assert "--set shares={a: 1, a: 2} is not YAML: 'a' stands twice" in capsys.readouterr().err

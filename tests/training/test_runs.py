@@ -55,7 +55,7 @@ def test_a_new_language_reaches_the_processor_of_the_adapter(tmp_path):
 
 def test_a_broken_image_is_skipped_counted_and_reported(tmp_path, caplog):
     folder = write_photos(tmp_path / "data" / "photos")
-    (folder / "2.png").write_bytes(b"this is no image")
+    (folder / "2.png").write_bytes(b"this is not an image")
     data = [{"dataset": "folder", "folder": "photos", "languages": ["en"]}]
     values = small_recipe(tmp_path / "run", train_data=data, data_folder=str(tmp_path / "data"), max_steps=6)
     run = fine_tune(values)
@@ -68,7 +68,7 @@ def test_a_broken_image_is_skipped_counted_and_reported(tmp_path, caplog):
 def test_broken_images_alone_end_nothing_and_teach_nothing(tmp_path):
     folder = write_photos(tmp_path / "data" / "photos", count=2)
     for path in folder.glob("*.png"):
-        path.write_bytes(b"this is no image")
+        path.write_bytes(b"this is not an image")
     data = [{"dataset": "folder", "folder": "photos", "languages": ["en"]}]
     values = small_recipe(tmp_path / "run", train_data=data, data_folder=str(tmp_path / "data"), max_steps=2)
     run = fine_tune(values)

@@ -1,4 +1,4 @@
-"""Tell whether a text is in the language that was asked for."""
+"""Check whether a text is in the language that was asked for."""
 
 from collections.abc import Collection
 from functools import cache
