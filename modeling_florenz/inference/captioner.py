@@ -99,7 +99,8 @@ class Captioner:
             language: ISO 639-1 code, one of `languages`.
             task: `caption`, `detailed_caption` or `more_detailed_caption`.
             prefix: start the output with the caption prefix of the language (`True`) or with given words. The prefix
-                itself is not part of the result (paper: this unlocks languages without captions in training).
+                itself is not part of the result. The paper's models need it in languages without captions in
+                training.
             num_beams: beams of the search, 1 for greedy.
             batch_size: images at a time.
             via: caption in this language, which must be English, and translate that beside the same image; English
@@ -235,7 +236,9 @@ class Captioner:
     def _search(self, num_beams: int) -> dict[str, Any]:
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}: it must be at least 1")
-        return {"num_beams": num_beams, "early_stopping": num_beams > 1, "do_sample": False}
+        # Whether beams stop early is the model's own setting; the published sizes do.
+        early = num_beams > 1 and bool(self.model.generation_config.early_stopping)
+        return {"num_beams": num_beams, "early_stopping": early, "do_sample": False}
 
     def _translate(self, sources: list[str], language: str, num_beams: int, features: torch.Tensor) -> list[str]:
         """Translate the captions of a batch whose image tokens are known; one without a word stays without."""

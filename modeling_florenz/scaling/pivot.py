@@ -1,7 +1,9 @@
 """Compare direct captions with captions by way of English, language by language, on held-out scenes.
 
     python -m modeling_florenz.scaling.pivot --model florenz-tiny=modeling_florenz/florenz_tiny \\
-        --output hub_cards/results/pivot.json
+        --row plain=hub_cards/studies/florenz_tiny.jsonl:plain:2 --output hub_cards/results/pivot.json
+
+A model is measured; of a finished run the row is read.
 """
 
 import argparse
@@ -14,6 +16,7 @@ from ..resumable import write_json
 from ..run_record import run_record
 from .comparison import estimate, scene_scores
 from .measure import PROTOCOL, measure
+from .run import finished
 
 
 def compare(row: dict[str, Any]) -> dict[str, Any]:
@@ -47,6 +50,9 @@ def table(models: dict[str, dict[str, Any]]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", action="append", required=True, metavar="NAME=FOLDER", help="may be repeated")
+    parser.add_argument(
+        "--row", action="append", default=[], metavar="NAME=FILE:ARM:SEED", help="of a finished run; may be repeated"
+    )
     parser.add_argument("--scenes", type=int, default=1000)
     parser.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
@@ -55,6 +61,10 @@ def main() -> None:
         name, _, folder = entry.partition("=")
         florenz = load(folder)
         models[name] = compare(measure(florenz.model, florenz.processor, arguments.scenes))
+    for entry in arguments.row:
+        name, _, place = entry.partition("=")
+        path, letter, seed = place.rsplit(":", 2)
+        models[name] = compare(finished(Path(path))[letter, int(seed)])
     report = {
         "name": "captions direct and by way of English",
         "label": "measured-here",

@@ -30,11 +30,11 @@ def finished(rows: Path) -> dict[tuple[str, int], dict[str, Any]]:
     return JsonLines(rows, "arm", "seed").entries
 
 
-def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[str, Any]:
+def run(experiment: Experiment, letter: str, seed: int, folder: Path, tower: Path | None = None) -> dict[str, Any]:
     """Train and measure one run; return its row."""
     start = time.process_time()
     schedule = Schedule(experiment.steps, experiment.batch_size, experiment.learning_rate, experiment.warmup_steps)
-    trained = train_run(experiment.arms[letter], schedule, seed, folder, f"{letter}-{seed}")
+    trained = train_run(experiment.arms[letter], schedule, seed, folder, f"{letter}-{seed}", tower)
     training = time.process_time() - start
     cells = measure(trained["model"], trained["processor"], experiment.scenes)
     return {
@@ -52,7 +52,7 @@ def run(experiment: Experiment, letter: str, seed: int, folder: Path) -> dict[st
     }
 
 
-def run_all(path: Path, folder: Path, rows: Path, only: list[str]) -> None:
+def run_all(path: Path, folder: Path, rows: Path, only: list[str], tower: Path | None = None) -> None:
     """Run what has no row yet, and add its row."""
     experiment = read_experiment(path)
     folder.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ def run_all(path: Path, folder: Path, rows: Path, only: list[str]) -> None:
                 if (letter, seed) in done or (needed and (needed, seed) not in done):
                     continue
                 print(f"arm {letter} ({experiment.arms[letter].name}), seed {seed}", flush=True)
-                row = run(experiment, letter, seed, folder)
+                row = run(experiment, letter, seed, folder, tower)
                 with hold(rows, wait=True):
                     JsonLines(rows, "arm", "seed").append([row])
         except InUse:
@@ -79,10 +79,11 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="checkpoints and features")
     parser.add_argument("--rows", type=Path, required=True, help="JSON lines, one for each finished run")
     parser.add_argument("--only", nargs="*", default=[], help="letters of arms")
+    parser.add_argument("--tower", type=Path, help="file of modeling_florenz.tiny.tower; default: the bundled tower")
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    run_all(arguments.registration, arguments.folder, arguments.rows, arguments.only)
+    run_all(arguments.registration, arguments.folder, arguments.rows, arguments.only, arguments.tower)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
@@ -14,8 +15,8 @@ from ..data.emoji_scenes.world import EmojiWorld
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import whole_folder
+from ..tiny.model import WIDTH, build_model
 from ..tiny.tower import IMAGE_SIZE
-from ..tiny.train import WIDTH, build_model
 from ..training.tower_features import tower_features
 from .arms import Arm
 from .scene_batches import FeatureCollator, SceneTexts, SceneTrainer
@@ -56,10 +57,20 @@ class Schedule:
     longest: int = 0  # steps of the longest run that shares the features; 0 for this one's
 
 
-def train_run(arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str) -> dict[str, Any]:
+def train_run(
+    arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str, tower: Path | None = None
+) -> dict[str, Any]:
     """Train a run, or go on with it, in `folder/NAME`; features are shared in `folder`.
 
     It runs on the GPU if there is one. Its own full schedule ends in the last step: no run is a part of a longer one.
+
+    Args:
+        arm: what the run differs in.
+        schedule: length and size.
+        seed: of weights and data.
+        folder: of all runs of the experiment.
+        name: of this run's folder.
+        tower: safetensors file of a trained vision tower; without it, the bundled model's is used.
 
     Returns:
         `model`, `processor`, `loss` (steps and training losses), `seconds` of training, `hidden` (see
@@ -69,8 +80,8 @@ def train_run(arm: Arm, schedule: Schedule, seed: int, folder: Path, name: str) 
     processor = load_processor(BUNDLED_NAME)
     set_seed(seed)
     model = build_model(processor, schedule.width)
-    bundled = load_model(BUNDLED_NAME)
-    model.model.vision_tower.load_state_dict(bundled.model.vision_tower.state_dict())
+    trained = load_model(BUNDLED_NAME).model.vision_tower.state_dict() if tower is None else load_file(tower)
+    model.model.vision_tower.load_state_dict(trained)
     model.model.vision_tower.requires_grad_(False)
     if arm.start:
         start = load_model(folder / f"{arm.start}-{seed}" / "model")

@@ -23,16 +23,23 @@ MEASURES = ("exact", "objects", "language")
 
 
 def measure(adapter: Path | None, languages: list[str], scenes: int) -> dict[str, dict[str, dict[str, float]]]:
-    """Score captions in each language, without and with prefix: cells by language, kind and measure."""
+    """Score captions in each language, without and with prefix, in a new one also by way of English.
+
+    Returns:
+        cells by language, kind and measure.
+    """
     captioner = Captioner(adapter=adapter)
     run = EmojiEvaluation(captioner.model, captioner.processor, scenes)
-    return {
+    cells = {
         language: {
             "caption": run.captions(language, prefix=False),
             "caption_prefix": run.captions(language, prefix=True),
         }
         for language in tqdm(languages, unit="language", disable=None)
     }
+    for language in set(languages) - set(LANGUAGES):
+        cells[language]["caption_pivot"] = run.captions(language, pivot=True)
+    return cells
 
 
 def largest_loss(before: dict[str, Any], after: dict[str, Any]) -> float:
@@ -57,15 +64,19 @@ def compare(language: str, adapters: list[Path], scenes: int) -> dict[str, Any]:
     def old_mean(found: dict[str, Any]) -> float:
         return mean(found[code]["caption"]["exact"] for code in LANGUAGES)
 
-    title = f"| model | {language}: exact | objects | language | old languages: exact | largest loss | adapter |"
-    rows = [title, "|---|---|---|---|---|---|---|", f"| florenz-tiny | | | | {old_mean(base):.3f} | | |"]
+    title = (
+        f"| model | {language}: exact | objects | language | by way of English: exact | old languages: exact "
+        "| largest loss | adapter |"
+    )
+    rows = [title, "|---|---|---|---|---|---|---|---|", f"| florenz-tiny | | | | | {old_mean(base):.3f} | | |"]
     for adapter in adapters:
         name = adapter.parent.name
         found = cells[name] = measure(adapter, [*LANGUAGES, language], scenes)
         new = " | ".join(f"{found[language]['caption'][key]:.3f}" for key in MEASURES)
+        pivot = found[language]["caption_pivot"]["exact"]
         lost = largest_loss(base, {code: found[code] for code in LANGUAGES})
         size = (adapter / "adapter_model.safetensors").stat().st_size / 1e6
-        rows.append(f"| {name} | {new} | {old_mean(found):.3f} | {lost:.1f} points | {size:.2f} MB |")
+        rows.append(f"| {name} | {new} | {pivot:.3f} | {old_mean(found):.3f} | {lost:.1f} points | {size:.2f} MB |")
     return {"cells": cells, "table": "\n".join(rows)}
 
 
@@ -78,7 +89,9 @@ def main() -> None:
     arguments = parser.parse_args()
     report = {
         "label": "measured-here",
-        "protocol": PROTOCOL + "; largest loss: of any measure of any old language, with or without prefix",
+        "protocol": PROTOCOL
+        + "; by way of English: the English caption translated beside the image; largest loss: of any measure of any "
+        "old language, with or without prefix",
         "training": {
             adapter.parent.name: json.loads((adapter / "results.json").read_text(encoding="utf-8"))
             for adapter in arguments.adapters

@@ -12,8 +12,8 @@ from ..data.emoji_scenes.parquet import FIELDS
 from ..data.emoji_scenes.parquet import LANGUAGES as DATASET_LANGUAGES
 from ..training.card import render_run_card
 from ..training.recipe import parse_recipe, read_recipe, recipe_path
-from .evaluate import UNSEEN
-from .table import SEEN, markdown
+from .evaluate import GIVEN, SELF_TAUGHT
+from .table import markdown
 
 
 DATASET = f"{OWNER}/emoji_scenes"
@@ -23,12 +23,11 @@ MEASURES = ("exact", "objects", "language")
 def render_tiny_card(folder: Path) -> str:
     """Render the card of `florenz-tiny` from `hub_cards`."""
     facts = read_facts(folder, "florenz-tiny")
-    report, plain = read_results(folder, "florenz-tiny"), read_results(folder, "florenz-tiny-plain")
-    pivot = read_results(folder, "pivot")["table"]
+    report = read_results(folder, "florenz-tiny")
     cells = report["cells"]
     scores = [
         _score(f"captions, {kind}", "test", measure, mean(cells["caption"][one][measure] for one in languages))
-        for languages, kind in ((SEEN, "seen languages"), (UNSEEN, "languages never captioned in training"))
+        for languages, kind in ((GIVEN, "languages with given captions"), (SELF_TAUGHT, "self-taught languages"))
         for measure in MEASURES
     ]
     right = mean(cell["image"] for cell in cells["ambiguous"].values())
@@ -59,7 +58,16 @@ def render_tiny_card(folder: Path) -> str:
                 ("a caption, greedy, on 2 threads of a CPU", f"{speed['caption']:.2f} s"),
             ]
         ),
-        "results": "\n\n".join([facts["results"].strip(), markdown([report, plain]), facts["pivot"].strip(), pivot]),
+        "results": "\n\n".join(
+            [
+                facts["results"].strip(),
+                markdown([report]),
+                facts["recipes"].strip(),
+                read_results(folder, "florenz-tiny-recipes")["table"],
+                facts["pivot"].strip(),
+                read_results(folder, "pivot")["table"],
+            ]
+        ),
         "licence": facts["licence"],
     }
     plain_facts = ("summary", "sample", "source", "images", "fine_tuning", "limits", "training", "dtype")
@@ -115,7 +123,7 @@ def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:
         "structure": table(structure, ("configuration", "split", "rows")),
         "fields": table([(f"`{name}`", what) for name, what in FIELDS.items()], ("field", "what")),
         "results": f"What florenz-tiny reaches on it; protocol and command: `hub_cards/results/florenz-tiny.json`.\n\n"
-        f"{markdown([report, read_results(folder, 'florenz-tiny-plain')])}",
+        f"{markdown([report])}",
     }
     names = ("summary", "picture", "making", "limits", "licence")
     return fill(folder, "dataset", metadata, values | {name: facts[name] for name in names})

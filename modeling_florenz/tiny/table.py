@@ -10,10 +10,7 @@ from statistics import mean
 from typing import Any
 
 from ..data.emoji_scenes.world import LANGUAGES
-from .evaluate import UNSEEN
-
-
-SEEN = ("en", "de")
+from .evaluate import GIVEN, SELF_TAUGHT
 
 
 def _rows(report: dict[str, Any]) -> dict[str, list[float]]:
@@ -21,12 +18,12 @@ def _rows(report: dict[str, Any]) -> dict[str, list[float]]:
     cells = report["cells"]
     rows = {}
     for name, title in (("caption", "captions"), ("caption_prefix", "captions with prefix")):
-        for languages, kind in ((SEEN, "seen"), (UNSEEN, "never seen")):
+        for languages, kind in ((GIVEN, "given"), (SELF_TAUGHT, "self-taught")):
             for measure in ("exact", "objects", "language"):
                 rows[f"{title}, {kind} ({', '.join(languages)}): {measure}"] = [
                     cells[name][language][measure] for language in languages
                 ]
-    for languages, kind in ((SEEN, "seen"), (UNSEEN, "never seen")):
+    for languages, kind in ((GIVEN, "given"), (SELF_TAUGHT, "self-taught")):
         rows[f"detailed captions, {kind} ({', '.join(languages)}): exact"] = [
             cells["detailed_caption"][language]["exact"] for language in languages
         ]

@@ -19,7 +19,7 @@ def report(name: str) -> dict:
 
 @pytest.mark.parametrize("page", ["modeling_florenz/tiny/README.md", "hub_cards/rendered/florenz-tiny.md"])
 def test_tables_are_those_of_the_result_files(page: str) -> None:
-    table = markdown([report("florenz-tiny"), report("florenz-tiny-plain")])
+    table = markdown([report("florenz-tiny")])
     assert table in (ROOT / page).read_text(encoding="utf-8")
 
 
@@ -71,7 +71,7 @@ def _known() -> set[str]:
 
     for path in RESULTS:
         collect(json.loads(path.read_text(encoding="utf-8")))
-    known.update(_NUMBER.findall(markdown([report("florenz-tiny"), report("florenz-tiny-plain")])))
+    known.update(_NUMBER.findall(markdown([report("florenz-tiny")])))
     return known
 
 

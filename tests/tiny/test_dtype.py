@@ -9,7 +9,7 @@ from modeling_florenz.data.emoji_scenes.rows import SceneRows
 from modeling_florenz.data.emoji_scenes.world import Coverage, EmojiWorld
 from modeling_florenz.modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.processing_florenz import FlorenzProcessor
-from modeling_florenz.tiny.train import export
+from modeling_florenz.tiny.model import export
 from modeling_florenz.training.training_data import TrainingCollator
 
 

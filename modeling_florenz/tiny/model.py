@@ -1,60 +1,28 @@
-"""Train `florenz-tiny`, the bundled checkpoint, from scratch on emoji scenes.
+"""Build `florenz-tiny` from nothing, and write a trained one as the package bundles it.
 
-    python -m modeling_florenz.tiny.tower --output-dir runs/tower
-    python -m modeling_florenz.tiny.train --tower runs/tower/tower.safetensors --output-dir runs/grounded \\
-        --hiding independent --grounding 0.4
-    python -m modeling_florenz.tiny.train --tower runs/tower/tower.safetensors --output-dir runs/hidden \\
-        --start runs/grounded/florenz-tiny --hiding independent --grounding 0.4 --hidden-sources 0.2 \\
-        --max-steps 500 --learning-rate 3e-4 --warmup-steps 30 --seed 9
+    python -m modeling_florenz.tiny.model runs/florenz_tiny/partial_taught_detailed-2/model runs/florenz-tiny
 
-The same command continues an interrupted run at its last checkpoint. Tokenizers, processor and model are all built for
-the world. As in the paper, the vision tower is trained beforehand and frozen. The result is a float16 model folder
-under OUTPUT_DIR/florenz-tiny.
+Tokenizers, processor and model are all made for the world of the emoji scenes.
 """
 
 import argparse
-from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import cast
 
 import torch
-from safetensors.torch import load_file
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from torch.utils.data import Dataset
-from transformers import GenerationConfig, PreTrainedTokenizerFast, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
+from transformers import GenerationConfig, PreTrainedTokenizerFast
 
+from ..checkpoint.loading import load_model, load_processor
 from ..configuration_florenz import FlorenzConfig
-from ..data.emoji_scenes.rows import SceneRows
 from ..data.emoji_scenes.world import LANGUAGES, PREFIXES, Coverage, EmojiWorld
 from ..data.hiding import Hiding
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor
 from ..resumable import whole_folder
-from ..training.training_data import TrainingCollator
 from .tower import IMAGE_SIZE, VISION
 
 
 WIDTH = 160  # of florenz-tiny's encoder and decoder
-
-
-@dataclass
-class TinyArguments:
-    """Describe how `florenz-tiny` is trained; with the defaults, as in the plain recipe's first stage."""
-
-    output_dir: str
-    tower: str  # safetensors file of a trained vision tower
-    start: str = ""  # florenz-tiny folder to start from, for the second stage
-    hiding: str = "none"  # none is the paper's plain translation; independent, partial or whole
-    grounding: float = 0.0  # probability of hiding a source word, or all of them
-    hidden_sources: float = 0.0  # probability that a source is hidden whole
-    max_steps: int = 6000
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup_steps: int = 200
-    seed: int = 0
-    save_steps: int = 250
-    threads: int = 1
 
 
 def build_tokenizer(texts: list[str], special_tokens: list[str], vocab_size: int) -> Tokenizer:
@@ -142,52 +110,11 @@ def build_model(processor: FlorenzProcessor, width: int = WIDTH) -> FlorenzForCo
     model = FlorenzForConditionalGeneration(build_config(processor, width))
     for layer in model.model.decoder.layers:
         torch.nn.init.constant_(layer.cross_attn_gate.weight, 1.0)
+    # Stopped early, beams end with four complete captions of short words, before a likelier one of longer words.
     model.generation_config = GenerationConfig.from_dict(
-        {**model.generation_config.to_dict(), "num_beams": 4, "max_new_tokens": 128, "early_stopping": True}
+        {**model.generation_config.to_dict(), "num_beams": 4, "max_new_tokens": 128, "early_stopping": False}
     )
     return model
-
-
-def train(arguments: TinyArguments) -> Path:
-    """Train, or continue an interrupted run, and write the finished model folder; return its path."""
-    torch.set_num_threads(arguments.threads)
-    set_seed(arguments.seed)
-    world = EmojiWorld(image_size=IMAGE_SIZE)
-    coverage = Coverage(hiding=Hiding(arguments.hiding, arguments.grounding), hidden_sources=arguments.hidden_sources)
-    processor = build_processor(world)
-    model = build_model(processor)
-    model.model.vision_tower.load_state_dict(load_file(arguments.tower))
-    if arguments.start:
-        state = load_file(Path(arguments.start) / "model.safetensors")
-        model.load_state_dict({**state, "lm_head.weight": state["model.decoder.embed_tokens.weight"]})
-    model.model.vision_tower.requires_grad_(False)
-    print(f"{model.num_parameters():,} parameters, {len(world.nouns)} nouns, hiding {arguments.hiding}")
-    scenes = SceneRows(world, coverage, arguments.seed, arguments.max_steps * arguments.batch_size)
-    trainer = Trainer(
-        model=model,
-        args=TrainingArguments(
-            output_dir=arguments.output_dir,
-            max_steps=arguments.max_steps,
-            per_device_train_batch_size=arguments.batch_size,
-            learning_rate=arguments.learning_rate,
-            lr_scheduler_type="cosine",
-            warmup_steps=arguments.warmup_steps,
-            weight_decay=0.01,
-            adam_beta2=0.98,
-            max_grad_norm=1.0,
-            save_steps=arguments.save_steps,
-            save_total_limit=2,
-            logging_steps=50,
-            seed=arguments.seed,
-            remove_unused_columns=False,
-            report_to=[],
-            use_cpu=not torch.cuda.is_available(),
-        ),
-        data_collator=TrainingCollator(processor),
-        train_dataset=cast(Dataset, scenes),
-    )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(arguments.output_dir))
-    return export(model, processor, Path(arguments.output_dir) / "florenz-tiny")
 
 
 def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, folder: Path) -> Path:
@@ -208,13 +135,10 @@ def export(model: FlorenzForConditionalGeneration, processor: FlorenzProcessor, 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    for field in fields(TinyArguments):
-        flag = "--" + field.name.replace("_", "-")
-        if field.default is MISSING:
-            parser.add_argument(flag, required=True)
-        else:
-            parser.add_argument(flag, type=field.type, default=field.default)
-    print(train(TinyArguments(**vars(parser.parse_args()))))
+    parser.add_argument("run", type=Path, help="model folder of a finished run")
+    parser.add_argument("output", type=Path, help="model folder to write")
+    arguments = parser.parse_args()
+    print(export(load_model(arguments.run), load_processor(arguments.run), arguments.output))
 
 
 if __name__ == "__main__":
