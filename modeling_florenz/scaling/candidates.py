@@ -52,6 +52,7 @@ def report(experiment: Experiment, rows: dict[tuple[str, int], dict[str, Any]]) 
         "protocol": PROTOCOL,
         "command": COMMAND,
         "hardware": hardware(rows),
+        "steps": {letter: rows[letter, seed]["steps"] for letter, seed in experiment.runs()},
         "runs": runs,
         "table": "\n".join(lines),
     }
