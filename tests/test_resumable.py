@@ -33,7 +33,7 @@ def running(work: Callable, *arguments):
     ready = PROCESSES.Event()
     process = PROCESSES.Process(target=work, args=(ready, *arguments))
     process.start()
-    assert ready.wait(30)
+    assert ready.wait(600)
     try:
         yield process
     finally:

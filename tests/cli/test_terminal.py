@@ -39,7 +39,7 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-c", code],
         capture_output=True,
-        timeout=300,
+        timeout=600,
         encoding="utf-8",
         env=os.environ | variables,
     )
@@ -50,7 +50,7 @@ def test_a_terminal_of_another_encoding_loses_no_line(photos: Path) -> None:
     done = subprocess.run(
         command,
         capture_output=True,
-        timeout=300,
+        timeout=600,
         env=os.environ | {"PYTHONIOENCODING": "cp1252:strict"},
         encoding="utf-8",
     )
@@ -80,7 +80,7 @@ def test_a_closed_pipe_ends_the_command_quietly_with_the_code_of_the_shell(argum
     read, write = os.pipe()
     os.close(read)
     with os.fdopen(write, "wb") as closed:
-        done = subprocess.run([*FLORENZ, *arguments], stdout=closed, stderr=subprocess.PIPE, timeout=300)
+        done = subprocess.run([*FLORENZ, *arguments], stdout=closed, stderr=subprocess.PIPE, timeout=600)
     assert (done.returncode, done.stderr) == (141, b"")
 
 
@@ -88,7 +88,7 @@ def test_a_closed_pipe_ends_the_command_quietly_with_the_code_of_the_shell(argum
 def test_output_that_cannot_be_written_is_one_sentence() -> None:
     with open("/dev/full", "wb") as full:
         done = subprocess.run(
-            [*FLORENZ, "train", "--help"], stdout=full, stderr=subprocess.PIPE, timeout=300, text=True
+            [*FLORENZ, "train", "--help"], stdout=full, stderr=subprocess.PIPE, timeout=600, text=True
         )
     assert done.returncode == 2
     assert done.stderr.startswith("florenz: ") and done.stderr.endswith("No space left on device\n")
@@ -158,9 +158,9 @@ sys.exit(run_command(parser, sys.argv[1:]))
 
 
 def test_libraries_are_heard_only_if_that_is_asked_for() -> None:
-    quiet = subprocess.run([sys.executable, "-c", NOISE], capture_output=True, text=True, timeout=300)
+    quiet = subprocess.run([sys.executable, "-c", NOISE], capture_output=True, text=True, timeout=600)
     assert (quiet.returncode, quiet.stderr) == (0, "florenz: an image was skipped\n")
-    loud = subprocess.run([sys.executable, "-c", NOISE, "--verbose"], capture_output=True, text=True, timeout=300)
+    loud = subprocess.run([sys.executable, "-c", NOISE, "--verbose"], capture_output=True, text=True, timeout=600)
     assert loud.returncode == 0
     for words in ("the library is old", "lacks a kernel", "will be an error", "an image was skipped"):
         assert words in loud.stderr

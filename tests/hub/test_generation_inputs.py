@@ -167,7 +167,7 @@ def test_a_stream_gives_the_text_of_generate(model, inputs, prefix) -> None:
     settings["suppress_tokens"] = [id for id in range(model.config.text_config.vocab_size) if id >= len(tokenizer)]
     alone = row_of(inputs, 0) | {name: value for name, value in settings.items() if value is not None}
     expected = model.generate(**alone)[0, 1 if prefix is None else prefix.shape[1] :]
-    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=60, skip_special_tokens=True)
+    streamer = TextIteratorStreamer(tokenizer, skip_prompt=True, timeout=600, skip_special_tokens=True)
     thread = threading.Thread(target=model.generate, kwargs=alone | {"streamer": streamer})
     thread.start()
     pieces = list(streamer)

@@ -4,13 +4,13 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from forked import run_code
 from PIL import Image
 from tiny_models import tiny_inputs, tiny_model
 from tiny_processor import build_tiny_processor
@@ -112,10 +112,7 @@ found["chat"] = [row["generated_text"] for row in pipe(chat, **plain)]
 def run_without_package(code: str, home: Path, *arguments: object) -> dict:
     environment = {"PATH": os.environ["PATH"], "HOME": str(home), "HF_HOME": str(home / "hf"), "HF_HUB_OFFLINE": "1"}
     code = WITHOUT_PACKAGE + code + "\nprint(json.dumps(found))"
-    command = [sys.executable, "-I", "-c", code, *map(str, arguments)]
-    done = subprocess.run(
-        command, cwd=home, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300
-    )
+    done = run_code(code, *map(str, arguments), env=environment, cwd=home)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -288,8 +285,7 @@ def test_nothing_compares_the_class_of_a_configuration() -> None:
 @pytest.mark.parametrize("version", ["4.57.1", "5.23.0"])
 def test_an_older_transformers_is_refused_with_the_version_needed(name, version) -> None:
     code = "import sys, runpy, transformers; transformers.__version__ = sys.argv[2]; runpy.run_path(sys.argv[1])"
-    command = [sys.executable, "-c", code, str(SOURCES[name]), version]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    done = run_code(code, str(SOURCES[name]), version)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1] == (
         f"ImportError: Florenz needs transformers 5.24 or newer, but {version} is installed: "

@@ -3,13 +3,12 @@
 import copy
 import json
 import os
-import subprocess
-import sys
 import warnings
 from pathlib import Path
 
 import pytest
 import torch
+from forked import run_code
 from processor_calls import RED
 from tiny_models import tiny_model
 from tiny_processor import build_tiny_processor
@@ -129,8 +128,7 @@ print(again(text="a </s> b", target="c", prefix="d")["input_ids"].tolist())
 def test_remote_code_loads_without_the_package_and_saves_a_whole_folder_again(tmp_path, processor):
     processor.save_pretrained(tmp_path / "one")
     environment = {**os.environ, "HF_MODULES_CACHE": str(tmp_path / "modules"), "HF_HUB_OFFLINE": "1"}
-    arguments = [sys.executable, "-c", REMOTE, str(tmp_path / "one"), str(tmp_path / "two")]
-    done = subprocess.run(arguments, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    done = run_code(REMOTE, str(tmp_path / "one"), str(tmp_path / "two"), env=environment, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout) == processor(text="a </s> b")["input_ids"].tolist()
     for path in (tmp_path / "one").rglob("*"):

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import run_code, run_florenz
 from huggingface_hub import ModelCard
 from pushed_folders import REPO, replace_text
 from safetensors.torch import load_file, save_file
@@ -53,13 +54,11 @@ class Hub:
         values |= {"HF_ENDPOINT": self.url, "HF_TOKEN": "hf_test", "HF_HOME": str(self.home), "OMP_NUM_THREADS": "1"}
         return values | {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1", "NO_PROXY": "127.0.0.1"}
 
-    def florenz(self, *arguments: str, timeout: int = 120) -> subprocess.CompletedProcess:
-        command = [sys.executable, "-m", "modeling_florenz.cli", *arguments]
-        return subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=timeout)
+    def florenz(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        return run_florenz(*arguments, env=self.environment(), timeout=600)
 
     def python_lines(self, code: str, cwd: Path) -> list[str]:
-        command = [sys.executable, "-c", code]
-        run = subprocess.run(command, env=self.environment(), capture_output=True, text=True, timeout=200, cwd=cwd)
+        run = run_code(code, env=self.environment(), cwd=cwd, timeout=600)
         assert run.returncode == 0, run.stderr[-2000:]
         return run.stdout.strip().splitlines()
 
@@ -216,7 +215,7 @@ def test_random_faults_lose_nothing_and_no_part_of_a_commit_is_ever_visible(coun
     pushed = 0
     for seed in range(count):
         server = Hub(tmp_path / f"hub{seed}", tmp_path / "home", "--faults", str(seed), "--share", "0.15")
-        run = server.florenz("push", str(folder), REPO, timeout=300)
+        run = server.florenz("push", str(folder), REPO)
         server.stop()
         for commit in server.files(REPO):
             assert set(commit) - {".gitattributes"} in (set(), whole)
@@ -235,14 +234,14 @@ def test_a_server_killed_in_an_upload_is_resumed_after_its_restart(hub, folder):
     client = subprocess.Popen(
         command, env=hub.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    deadline = time.time() + 60
+    deadline = time.time() + 600
     while time.time() < deadline and not (hub.folder / "repos").is_dir() or not list((hub.folder / "repos").iterdir()):
         time.sleep(0.01)
     hub.stop()
     assert all(not commit for commit in hub.files(REPO))
     time.sleep(0.5)
     hub.start()
-    client.communicate(timeout=200)
+    client.communicate(timeout=600)
     if client.returncode:
         assert hub.florenz("push", str(folder), REPO).returncode == 0
     assert {name for name, _ in listing(folder)} <= set(hub.files(REPO)[-1])

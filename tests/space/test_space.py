@@ -155,7 +155,7 @@ def test_bad_input_is_one_sentence(client, picture):
 
 def _post(address, path, body):
     request = urllib.request.Request(address + path, body, {"content-type": "application/json"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
+    with urllib.request.urlopen(request, timeout=600) as answer:
         return answer.read().decode()
 
 
@@ -170,7 +170,7 @@ def _call(address, file, name="caption"):
     """Ask as a hostile client does: with a file that was never uploaded."""
     given = {"data": [{"meta": {"_type": "gradio.FileData"}} | file, "en", "caption", False]}
     event = json.loads(_post(address, f"/gradio_api/call/{name}", json.dumps(given).encode()))["event_id"]
-    with urllib.request.urlopen(f"{address}/gradio_api/call/{name}/{event}", timeout=30) as answer:
+    with urllib.request.urlopen(f"{address}/gradio_api/call/{name}/{event}", timeout=600) as answer:
         return answer.read().decode()
 
 

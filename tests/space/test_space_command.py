@@ -1,13 +1,12 @@
 """`florenz space`: it ends with its process, says when its port is taken, and prints nothing but its address."""
 
 import importlib.util
-import os
 import signal
 import socket
-import subprocess
 import sys
 
 import pytest
+from forked import run_florenz
 from space_server import serve_space
 
 
@@ -22,7 +21,7 @@ def test_a_stopped_command_leaves_no_server_behind(number: signal.Signals, code:
     with serve_space(COMMAND, TMPDIR=str(tmp_path)) as served:
         host, port = served.address.removeprefix("http://").split(":")
         served.process.send_signal(number)
-        assert served.process.wait(60) == code
+        assert served.process.wait(600) == code
         with pytest.raises(OSError):
             socket.create_connection((host, int(port)), timeout=5).close()
 
@@ -34,7 +33,7 @@ def test_a_taken_port_and_a_foreign_address_are_one_sentence_each() -> None:
             (["--port", port], f"florenz space: port {port} is taken: give another one\n"),
             (["--host", "192.0.2.1"], "florenz space: the Space cannot listen at 192.0.2.1, port "),
         ):
-            done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=300, env=os.environ)
+            done = run_florenz("space", *arguments, timeout=600)
             assert (done.returncode, done.stdout) == (2, "")
             assert done.stderr.startswith(sentence)
             assert done.stderr.count("\n") == 1

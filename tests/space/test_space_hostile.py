@@ -54,7 +54,7 @@ class Space:
     def get(self, path: str, body: bytes | None = None, kind: str = "application/json") -> tuple[int, str]:
         try:
             request = urllib.request.Request(self.address + path, body, {"content-type": kind})
-            with urllib.request.urlopen(request, timeout=120) as answer:
+            with urllib.request.urlopen(request, timeout=600) as answer:
                 return answer.status, answer.read(3_000_000).decode("utf-8", "replace")
         except urllib.error.HTTPError as error:
             return error.code, error.read(100_000).decode("utf-8", "replace")

@@ -16,7 +16,7 @@ from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import find_app
 
 
-STARTED_WITHIN = 180  # seconds; a cold disk reads torch slowly
+STARTED_WITHIN = 600  # seconds; a cold disk and a busy machine read torch slowly
 
 
 class Served(NamedTuple):

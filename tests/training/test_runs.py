@@ -105,7 +105,7 @@ def test_a_killed_run_goes_on_to_the_very_same_weights(workers, tmp_path):
     values = small_recipe(tmp_path / "killed", **shape)
     process = _start(values, tmp_path / "values.yaml")
     stop_after = random.Random(workers).choice([2, 4, 6, 8])
-    deadline = time.time() + 120
+    deadline = time.time() + 600
     while time.time() < deadline and process.poll() is None:
         if (tmp_path / "killed" / f"checkpoint-{stop_after}").is_dir():
             break
