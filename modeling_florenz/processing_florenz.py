@@ -5,6 +5,7 @@ writes targets and prefixes and decodes. Tasks and languages are plain sentences
 """
 
 import copy
+import reprlib
 import threading
 import warnings
 from typing import Any
@@ -58,6 +59,8 @@ CHAT_TEMPLATE = (
 )
 # 300 MB once decoded to RGB: larger than any photo asked for here, small enough not to exhaust a shared machine.
 MAX_IMAGE_PIXELS = 100_000_000
+# The longest token of BART's vocabulary; Gemma's longest has 124. Tokenizers need seconds for a megabyte.
+MAX_TOKEN_BYTES = 128
 # The switch that keeps special tokens out of user text belongs to the tokenizer, which threads share.
 _TOKENIZER_LOCK = threading.Lock()
 
@@ -152,8 +155,14 @@ def to_rgb(image: Any) -> Any:
     return rgb if turn is None else rgb.transpose(turn)
 
 
-def _plain_ids(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    """Encode with no special tokens, neither added nor read from the text: text is data."""
+def _plain_ids(tokenizer: Any, texts: list[str], limit: int) -> list[list[int]]:
+    """Encode with no special tokens, neither added nor read from the text: text is data.
+
+    What is far behind `limit` tokens is cut off before, and half a surrogate pair becomes U+FFFD.
+    """
+    most = limit * MAX_TOKEN_BYTES  # a character is a byte at least
+    whole = (text[:most].encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace") for text in texts)
+    texts = [text.encode()[:most].decode(errors="ignore") for text in whole]
     backend = tokenizer.backend_tokenizer
     with _TOKENIZER_LOCK:
         before = backend.encode_special_tokens
@@ -257,22 +266,26 @@ class FlorenzProcessor(ProcessorMixin):
             'The target language is German. What does the image describe?'
         """
         if not isinstance(text, str | None):
-            raise ValueError(f"`text` must be a string, got {text!r}")
+            raise ValueError(f"`text` must be a string, got {reprlib.repr(text)}")
         if task is None and text is not None and language is None:
             return text
         if task not in TASKS:
             raise ValueError(
-                f"task {task!r} is not one of {', '.join(TASKS)}; only a text with no language needs no task"
+                f"task {reprlib.repr(task)} is not one of {', '.join(TASKS)}; "
+                "only a text with no language needs no task"
             )
         if language is not None and language not in self.languages:
-            raise ValueError(f"unknown language {language!r}, expected one of {', '.join(self.languages)}")
+            raise ValueError(f"unknown language {reprlib.repr(language)}, expected one of {', '.join(self.languages)}")
         before, source, after = TASKS[task].partition(SOURCE)
         if bool(source) != bool(text and text.strip()):
-            raise ValueError(f"task {task!r} {'needs a text, not empty' if source else 'takes no text'}, got {text!r}")
+            rule = "needs a text, not empty" if source else "takes no text"
+            raise ValueError(f"task {task!r} {rule}, got {reprlib.repr(text)}")
         sentence = "" if language is None else "The target language is " + self.languages[language] + ". "
         return sentence + before + (f"{text}{after}" if source else "")  # never formatted: braces in a text are text
 
     def _prefix(self, prefix: bool | str | None, task: str | None, language: str | None) -> str:
+        if not isinstance(prefix, bool | str | None):
+            raise ValueError(f"`prefix` must be True, False or a string, got {reprlib.repr(prefix)}")
         if prefix is not True:
             return prefix or ""
         if task is None or SOURCE in TASKS[task] or language is None or language not in self.prefixes:
@@ -294,18 +307,22 @@ class FlorenzProcessor(ProcessorMixin):
 
     def _encode(self, tokenizer: Any, texts: list[str], limit: int) -> list[list[int]]:
         # Ends are added here, not by the tokenizer, whose flags for them differ between saved copies of a vocabulary.
-        rows = _plain_ids(tokenizer, texts)
-        if tokenizer is self.encoder_tokenizer and (length := max(map(len, rows)) + 2) > limit:
-            warnings.warn(f"a prompt of {length} tokens is cut to {limit}", stacklevel=3)
+        rows = _plain_ids(tokenizer, texts, limit)
+        # One warning for all lengths, so that Python shows it once.
+        if tokenizer is self.encoder_tokenizer and max(map(len, rows)) + 2 > limit:
+            warnings.warn(f"a prompt of more than {limit} tokens is cut to {limit}", stacklevel=3)
         elif tokenizer is self.tokenizer and max(map(len, rows)) + 2 > limit:
-            # One text for all, so that Python shows it once. With an end token the model would learn to stop there.
+            # With an end token the model would learn to stop there.
             warnings.warn(f"targets of more than {limit} tokens are cut, without an end token", stacklevel=3)
             return [[tokenizer.bos_token_id, *row, tokenizer.eos_token_id][:limit] for row in rows]
         return [[tokenizer.bos_token_id, *row[: limit - 2], tokenizer.eos_token_id] for row in rows]
 
     def target_lengths(self, targets: list[str]) -> list[int]:
-        """Count the tokens of targets, begin and end included; those above `max_target_length` are cut."""
-        return [len(row) + 2 for row in _plain_ids(self.tokenizer, targets)]
+        """Count the tokens of targets, begin and end included; those above `max_target_length` are cut.
+
+        What is far behind that length is not counted.
+        """
+        return [len(row) + 2 for row in _plain_ids(self.tokenizer, targets, self.max_target_length)]
 
     def __call__(
         self,
@@ -328,7 +345,7 @@ class FlorenzProcessor(ProcessorMixin):
             task: `caption`, `detailed_caption`, `more_detailed_caption` (need an image) or `translate` (needs a text).
             language: Target language of the task.
             target: What the model should write. More than `max_target_length` tokens are cut, without an end token.
-            prefix: Words the output starts with; `True` takes the caption prefix of the language.
+            prefix: Words the output starts with, within `max_target_length`; `True` takes the language's.
             image_size: Side of the input square in pixels, instead of the saved one.
 
         Returns:
@@ -350,7 +367,7 @@ class FlorenzProcessor(ProcessorMixin):
                 if images is None and row_task is not None and SOURCE not in TASKS[row_task]:
                     raise ValueError(f"task {row_task!r} needs an image")
                 if target is not None and not isinstance(row_target, str):
-                    raise ValueError(f"`target` must be a string, got {row_target!r}")
+                    raise ValueError(f"`target` must be a string, got {reprlib.repr(row_target)}")
                 prefixes.append(self._prefix(row_prefix, row_task, row_language))
         except ValueError as error:
             raise ValueError(f"row {len(prefixes)}: {error}") from error
@@ -366,7 +383,9 @@ class FlorenzProcessor(ProcessorMixin):
             data["labels"] = _pad(labels, -100, padding, self.max_target_length)
         if any(row[4] is not None and row[4] is not False for row in rows):
             start = [self.tokenizer.eos_token_id, self.tokenizer.bos_token_id]  # Gemma's end token starts decoding
-            ids = [start + row for row in _plain_ids(self.tokenizer, prefixes)]
+            ids = [start + row for row in _plain_ids(self.tokenizer, prefixes, self.max_target_length)]
+            if long := [index for index, row in enumerate(ids) if len(row) > self.max_target_length]:
+                raise ValueError(f"row {long[0]}: the prefix has more than {self.max_target_length} tokens")
             data["decoder_input_ids"] = _pad(ids, self.tokenizer.pad_token_id, left=True)
             if len(set(map(len, ids))) > 1:
                 data["decoder_attention_mask"] = _pad([[1] * len(row) for row in ids], 0, left=True)

@@ -32,8 +32,8 @@ def check_whole(processor: Any, targets: Sequence[str]) -> None:
     for target, length in zip(targets, processor.target_lengths(list(targets)), strict=True):
         if length > processor.max_target_length:
             raise ValueError(
-                f"the text {target[:40]!r}... has {length:,} tokens with its begin and end, but at most "
-                f"{processor.max_target_length} can be scored: shorten it"
+                f"the text {target[:40]!r}... has more than the {processor.max_target_length} tokens, with its begin "
+                "and end, that can be scored: shorten it"
             )
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from model_calls import Model
+from real_processor import build_real_processor
 from tiny_models import KINDS, tiny_inputs, tiny_model
 from tiny_processor import build_tiny_processor
 
@@ -13,6 +14,11 @@ from modeling_florenz.processing_florenz import FlorenzProcessor
 @pytest.fixture(scope="module")
 def processor() -> FlorenzProcessor:
     return build_tiny_processor()
+
+
+@pytest.fixture(scope="module")
+def real(tmp_path_factory: pytest.TempPathFactory) -> FlorenzProcessor:
+    return build_real_processor(tmp_path_factory.mktemp("tokenizers"))
 
 
 @pytest.fixture(scope="module", params=KINDS)

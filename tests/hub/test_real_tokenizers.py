@@ -1,38 +1,15 @@
 """The processor with the tokenizers of the released models."""
 
 import json
-import lzma
-import shutil
 
-import pytest
 import torch
 from processor_calls import RED, SHARED
 from tiny_processor import DECODER_SPECIALS, ENCODER_SPECIALS, build_tokenizer
-from transformers import AutoProcessor, AutoTokenizer
+from transformers import AutoProcessor
 
 from modeling_florenz.processing_florenz import (
     PREFIXES,
-    FlorenzProcessor,
-    florenz_image_processor,
 )
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> FlorenzProcessor:
-    if not SHARED.exists():
-        pytest.skip(f"reference data is not at {SHARED}")
-    folder = tmp_path_factory.mktemp("tokenizers")
-    shutil.copytree(SHARED / "data/tokenizers/florence2", folder / "florence2")
-    gemma = folder / "gemma2"
-    gemma.mkdir()
-    gemma.joinpath("tokenizer.json").write_bytes(
-        lzma.decompress((SHARED / "data/tokenizers/gemma2/tokenizer.json.xz").read_bytes())
-    )
-    shutil.copy(SHARED / "data/tokenizers/gemma2/tokenizer_config.json", gemma)
-    encoder = AutoTokenizer.from_pretrained(folder / "florence2")
-    tokens = ["<od>", "</od>", "<ocr>", "</ocr>", *(f"<loc_{i}>" for i in range(1000)), "<cap>", "</cap>", "<sep>"]
-    encoder.add_special_tokens({"extra_special_tokens": tokens})
-    return FlorenzProcessor(florenz_image_processor(), AutoTokenizer.from_pretrained(gemma), encoder)
 
 
 def test_real_prompts_and_targets_equal_the_golden_ids(real):
