@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
         inspect,
         pull,
         push,
+        scaling,
         score,
         space,
         train,
@@ -33,7 +34,22 @@ def build_parser() -> argparse.ArgumentParser:
     )
     from .arguments import Parser
 
-    modules = (caption, translate, score, train, evaluate, build, convert, inspect, push, pull, card, dataset, space)
+    modules = (
+        caption,
+        translate,
+        score,
+        train,
+        evaluate,
+        build,
+        convert,
+        inspect,
+        push,
+        pull,
+        card,
+        dataset,
+        scaling,
+        space,
+    )
     parser = Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")
     parser.add_argument("--version", action="version", version=f"florenz {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser, metavar="COMMAND")

@@ -26,6 +26,7 @@ EXTRAS = {
     "compare": ("eval", ("datasets", "py3langid", "sacrebleu")),
     "card": ("train", ("datasets",)),
     "dataset": ("train", ("datasets",)),
+    "scaling": ("train", ("accelerate",)),
     "space": ("space", ("gradio",)),
 }
 _PACKAGE = str(Path(__file__).resolve().parents[1])

@@ -1,13 +1,9 @@
 """Run a grid: train and measure every run, one row each.
 
-    python -m modeling_florenz.scaling.grid_run hub_cards/studies/law.yaml --folder runs/law \\
-        --rows hub_cards/studies/law.jsonl
-
 Runs that have a row are not repeated; a run that was killed goes on at its last checkpoint. Several processes share
 the work, as each takes runs that no other holds.
 """
 
-import argparse
 import math
 import time
 from pathlib import Path
@@ -91,14 +87,14 @@ def _means(found: dict[str, Any]) -> dict[str, dict[str, dict[str, float]]]:
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("grid", type=Path)
-    parser.add_argument("--folder", type=Path, required=True, help="checkpoints and features")
-    parser.add_argument("--rows", type=Path, required=True, help="JSON lines, one for each finished run")
-    arguments = parser.parse_args()
-    torch.set_num_threads(1)
-    run_grid(arguments.grid, arguments.folder, arguments.rows)
+def remaining(grid: Grid, rows: Path) -> list[Run]:
+    """List the runs without a row.
+
+    Raises:
+        ValueError: a line of the rows is broken, lacks a field of the key, or is there twice.
+    """
+    done = JsonLines(rows, *KEY).entries
+    return [run for run in grid.runs() if tuple(getattr(run, name) for name in KEY) not in done]
 
 
 def run_grid(path: Path, folder: Path, rows: Path) -> None:
@@ -107,15 +103,16 @@ def run_grid(path: Path, folder: Path, rows: Path) -> None:
     Raises:
         ValueError: the grid or the rows are broken, or the grid was changed after its first run.
     """
+    torch.set_num_threads(1)
     grid = read_grid(path)
     folder.mkdir(parents=True, exist_ok=True)
     with hold(folder / "grid.json", wait=True):
         fix = "give another --folder and --rows, or undo the change"
         keep_settings(folder / "grid.json", grid.settings(), f"{folder} holds runs of a grid", fix)
-    for run in grid.runs():
+    for run in remaining(grid, rows):
         try:
             with hold(folder / run.name):
-                if tuple(getattr(run, name) for name in KEY) in JsonLines(rows, *KEY).entries:
+                if run not in remaining(grid, rows):  # another process has finished it
                     continue
                 print(f"arm {run.arm}, width {run.width}, {run.steps} steps, seed {run.seed}", flush=True)
                 row = run_cell(grid, run, folder)
@@ -123,7 +120,3 @@ def run_grid(path: Path, folder: Path, rows: Path) -> None:
                     JsonLines(rows, *KEY).append([row])
         except InUse:
             continue
-
-
-if __name__ == "__main__":
-    main()

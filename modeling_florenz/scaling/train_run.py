@@ -23,7 +23,7 @@ from .scene_batches import FeatureCollator, SceneTexts, SceneTrainer
 from .self_taught import SelfTaughtScenes, pivot_captions
 
 
-SELF_TAUGHT = {"learning_rate": 3e-4, "warmup_steps": 30}
+SELF_TAUGHT = (3e-4, 30)  # learning rate and steps of warm-up
 
 
 def hidden_shares(rows: SceneTexts, count: int) -> dict[str, dict[str, float]]:
@@ -88,18 +88,37 @@ def train_run(
         model.load_state_dict(start.state_dict())
     if torch.cuda.is_available():
         model.cuda()  # type: ignore[call-arg]
-    steps = arm.self_taught_steps or schedule.steps
     rows = _rows(arm, schedule, world, seed, folder, model, processor)
     output = folder / name
-    settings: dict[str, Any] = {"learning_rate": schedule.learning_rate, "warmup_steps": schedule.warmup_steps}
+    trainer = scene_trainer(arm, schedule, seed, output, model, processor, rows)
+    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(output)) if output.is_dir() else None)
+    with whole_folder(output / "model", replace=True) as partial:
+        model.save_pretrained(partial)
+        processor.save_pretrained(partial)
+    return {"model": model, "processor": processor, **_log(trainer), "hidden": _shares(rows)}
+
+
+def scene_trainer(
+    arm: Arm,
+    schedule: Schedule,
+    seed: int,
+    output: Path,
+    model: FlorenzForConditionalGeneration,
+    processor: FlorenzProcessor,
+    rows: Any,
+) -> SceneTrainer:
+    """Return the trainer of a run, with its optimiser's settings."""
+    learning_rate, warmup_steps = schedule.learning_rate, schedule.warmup_steps
     if arm.self_taught_steps:
-        settings |= SELF_TAUGHT
-    trainer = SceneTrainer(
+        learning_rate, warmup_steps = SELF_TAUGHT
+    return SceneTrainer(
         model=model,
         args=TrainingArguments(
             output_dir=str(output),
-            max_steps=steps,
+            max_steps=arm.self_taught_steps or schedule.steps,
             per_device_train_batch_size=schedule.batch_size,
+            learning_rate=learning_rate,
+            warmup_steps=warmup_steps,
             lr_scheduler_type="cosine",
             weight_decay=0.01,
             adam_beta2=0.98,
@@ -115,17 +134,11 @@ def train_run(
             bf16=True,
             use_cpu=not torch.cuda.is_available(),
             disable_tqdm=False,
-            **settings,
         ),
         data_collator=FeatureCollator(processor, align=bool(arm.alignment)),
         train_dataset=rows,
         alignment=arm.alignment,
     )
-    trainer.train(resume_from_checkpoint=get_last_checkpoint(str(output)) if output.is_dir() else None)
-    with whole_folder(output / "model", replace=True) as partial:
-        model.save_pretrained(partial)
-        processor.save_pretrained(partial)
-    return {"model": model, "processor": processor, **_log(trainer), "hidden": _shares(rows)}
 
 
 def _rows(

@@ -65,18 +65,19 @@ def compare(language: str, adapters: list[Path], scenes: int) -> dict[str, Any]:
         return mean(found[code]["caption"]["exact"] for code in LANGUAGES)
 
     title = (
-        f"| model | {language}: exact | objects | language | by way of English: exact | old languages: exact "
-        "| largest loss | adapter |"
+        f"| model | {language}: exact | language | with prefix: exact | language | by way of English: exact "
+        "| old languages: exact | largest loss | adapter |"
     )
-    rows = [title, "|---|---|---|---|---|---|---|---|", f"| florenz-tiny | | | | | {old_mean(base):.3f} | | |"]
+    rows = [title, "|---|---|---|---|---|---|---|---|---|", f"| florenz-tiny | | | | | | {old_mean(base):.3f} | | |"]
     for adapter in adapters:
         name = adapter.parent.name
         found = cells[name] = measure(adapter, [*LANGUAGES, language], scenes)
-        new = " | ".join(f"{found[language]['caption'][key]:.3f}" for key in MEASURES)
-        pivot = found[language]["caption_pivot"]["exact"]
+        kinds = [("caption", "exact"), ("caption", "language"), ("caption_prefix", "exact")]
+        kinds += [("caption_prefix", "language"), ("caption_pivot", "exact")]
+        new = " | ".join(f"{found[language][kind][measure]:.3f}" for kind, measure in kinds)
         lost = largest_loss(base, {code: found[code] for code in LANGUAGES})
         size = (adapter / "adapter_model.safetensors").stat().st_size / 1e6
-        rows.append(f"| {name} | {new} | {pivot:.3f} | {old_mean(found):.3f} | {lost:.1f} points | {size:.2f} MB |")
+        rows.append(f"| {name} | {new} | {old_mean(found):.3f} | {lost:.1f} points | {size:.2f} MB |")
     return {"cells": cells, "table": "\n".join(rows)}
 
 

@@ -80,9 +80,16 @@ def render_italian_card(folder: Path) -> str:
     values = read_recipe(recipe_path("add_language_lora"))
     values |= {"hub_model_id": f"{OWNER}/florenz-tiny-it", "use_cpu": True, "base_id": f"{OWNER}/florenz-tiny"}
     recipe = parse_recipe(values)
-    cells = report["cells"]["add_language_lora"]["it"]["caption"]
+    cells = report["cells"]["add_language_lora"]["it"]
     facts["results"] = f"{facts['results'].strip()}\n\n{report['table']}"
-    scores = [_score("captions in Italian", "test", measure, cells[measure]) for measure in MEASURES]
+    scores = [
+        _score(f"captions in Italian, {way}", "test", measure, cells[kind][measure])
+        for way, kind, measure in (
+            ("with prefix", "caption_prefix", "exact"),
+            ("with prefix", "caption_prefix", "language"),
+            ("by way of English", "caption_pivot", "exact"),
+        )
+    ]
     run = report["training"]["add_language_lora"]
     return render_run_card(recipe.arguments, recipe.training, run, True, "apache-2.0", facts, scores)
 

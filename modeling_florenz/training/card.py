@@ -31,7 +31,8 @@ def render_run_card(
         results: what `results.json` holds.
         is_adapter: whether the base is needed beside it.
         base_license: the Hub's identifier of the base model's licence.
-        facts: texts to use instead of those made from the recipe: `summary`, `results`, `limits`, `sample`.
+        facts: texts to use instead of those made from the recipe: `summary`, `options`,
+            `results`, `limits`, `sample`.
         eval_results: for the metadata, instead of the run's own metrics.
 
     Raises:
@@ -63,6 +64,7 @@ def render_run_card(
         "loading": f'adapter="{repository}"' if is_adapter else f'"{repository}"',
         "sample": "photo.jpg",
         "language": languages[0],
+        "options": "",
         "data": _data(recipe),
         "training": _training(recipe, training, results, base, is_adapter),
         "results": _measured(results),
