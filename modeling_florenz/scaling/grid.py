@@ -72,10 +72,10 @@ class Grid:
                     yield Run(arm, width, steps, seed)
 
     def runs(self) -> list[Run]:
-        """List the runs arm by arm, the most expensive first, so that processes that share them end together."""
+        """List the runs arm by arm, the cheapest first: an interrupted grid then has most of its cells."""
         order = list(self.arms)
         return sorted(
-            self._all_runs(), key=lambda run: (order.index(run.arm), -run.steps * (run.width + 160), run.seed)
+            self._all_runs(), key=lambda run: (order.index(run.arm), run.steps * (run.width + 160), run.seed)
         )
 
     def longest(self) -> int:
@@ -104,7 +104,7 @@ def read_grid(path: Path) -> Grid:
     ...   {batch_size: 32, learning_rate: 1.0e-3, warmup_share: 0.05, scenes: 100, max_core_hours: 1, arms:
     ...     {plain: {runs: [{widths: [64, 96], steps: [30], seeds: [0]}]}}}''')
     >>> [run.name for run in read_grid(path).runs()]
-    ['plain-96-30-0', 'plain-64-30-0']
+    ['plain-64-30-0', 'plain-96-30-0']
     ```
     """
     values = read_yaml(path)
