@@ -1,0 +1,39 @@
+"""Multiply-accumulates of the published sizes are those of the research code's counter, part by part."""
+
+import pytest
+
+from modeling_florenz.scaling.macs import Macs, forward_macs, training_compute
+from modeling_florenz.sizes import config_from_size
+
+
+# Of one 224 px image, 128 prompt and 128 target tokens. That counter adds layer norms, at most 0.2 % of a part.
+PUBLISHED = {
+    "0.4b": Macs(20_926_674_944, 39_321_600, 7_860_069_888, 7_971_962_880, 25_266_487_296),
+    "1.0b": Macs(81_134_055_424, 104_857_600, 27_678_550_016, 28_014_936_064, 33_688_649_728),
+    "3.5b": Macs(81_134_055_424, 104_857_600, 27_678_550_016, 26 * 11_707_351_040, 75_497_472_000),
+    "11.2b": Macs(81_134_055_424, 104_857_600, 27_678_550_016, 42 * 30_192_697_344, 117_440_512_000),
+}
+TOTALS = {"0.4b": 62_064_708_608, "1.0b": 170_621_304_832, "3.5b": 488_806_334_464, "11.2b": 1_494_451_535_872}
+
+
+@pytest.mark.parametrize("size", PUBLISHED)
+def test_every_part_is_within_three_in_a_thousand(size):
+    found = forward_macs(config_from_size(size), image_size=224, prompt_tokens=128, target_tokens=128)
+    for part, expected in vars(PUBLISHED[size]).items():
+        assert getattr(found, part) == pytest.approx(expected, rel=0.003), part
+    assert found.total == pytest.approx(TOTALS[size], rel=0.003)
+
+
+def test_fused_attention_would_be_missed():
+    config = config_from_size("0.4b")
+    short = forward_macs(config, 224, 128, 128)
+    longer = forward_macs(config, 224, 128, 256)
+    # Products of the attention grow with the square of the length: twice the tokens are more than twice the work.
+    assert longer.decoder > 2.01 * short.decoder
+
+
+def test_the_compute_of_a_training_is_the_published_formula():
+    macs = PUBLISHED["0.4b"]
+    compute = training_compute(macs, samples=10_000, trained_share=0.7873)
+    assert compute["published"] == pytest.approx(10_000 * macs.total * 1.7873)
+    assert compute["backward_twice"] == 10_000 * (macs.total + 2 * (macs.total - macs.tower))
