@@ -1,7 +1,7 @@
 """Describe a grid of runs for the law: sizes, budgets and seeds of every arm."""
 
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,15 @@ class Grid:
 
     def settings(self) -> dict[str, Any]:
         """Return what must not change once runs have rows; runs may be added."""
-        arms = {name: {**asdict(arm), "seeds": None} for name, arm in self.arms.items()}
+        # What an arm leaves as it is, seeds aside, is not named: a new kind of difference then changes no old grid.
+        arms = {
+            name: {
+                field.name: getattr(arm, field.name)
+                for field in fields(arm)
+                if field.name not in ("name", "seeds") and getattr(arm, field.name) != field.default
+            }
+            for name, arm in self.arms.items()
+        }
         common = ("batch_size", "learning_rate", "warmup_share", "scenes")
         return {name: getattr(self, name) for name in common} | {f"arm {name}": arm for name, arm in arms.items()}
 
