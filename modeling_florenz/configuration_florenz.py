@@ -169,6 +169,8 @@ class FlorenzConfig(PreTrainedConfig):
         decoder.cross_attention_hidden_size = encoder.d_model
         decoder.cross_attention_every_n_layers = self.cross_attention_every_n_layers
         decoder.is_decoder = True
+        # Gemma-2's plans for several devices know nothing of cross-attention.
+        decoder.base_model_tp_plan = decoder.base_model_pp_plan = None
         for name in ("pad_token_id", "eos_token_id", "bos_token_id"):
             setattr(decoder, name, getattr(self, name))
         if decoder.model_type == "bart":

@@ -407,6 +407,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
     def set_input_embeddings(self, value: nn.Module) -> None:
         self.decoder.embed_tokens = value
 
+    @can_return_tuple
     def get_image_features(self, pixel_values: torch.Tensor, **kwargs: Any) -> BaseModelOutputWithPooling:
         """Encode images; `pooler_output` holds the tokens the encoder reads.
 
@@ -460,7 +461,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
         if pixel_values is not None:
             if image is not None:
                 raise ValueError("pixel_values and mm_encoder_outputs were both given: pass one of them")
-            image = self.get_image_features(pixel_values)
+            image = self.get_image_features(pixel_values, return_dict=True)
         image_tokens = None if image is None else image.pooler_output
         if image_tokens is not None:
             ones = torch.ones(image_tokens.shape[:2], dtype=torch.long, device=image_tokens.device)
@@ -637,6 +638,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             decoder_inputs_embeds=decoder_inputs_embeds,
             use_cache=use_cache,
             mm_encoder_outputs=mm_encoder_outputs,
+            return_dict=True,
             **kwargs,
         )
         cap = self.config.text_config.final_logit_softcapping

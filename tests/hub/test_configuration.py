@@ -3,7 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import KINDS, tiny_config
+from tiny_models import KINDS, tiny_config, tiny_model
 from transformers import BartConfig, Gemma2Config, LlamaConfig
 from transformers.models.florence2.configuration_florence2 import Florence2VisionConfig
 
@@ -206,3 +206,10 @@ def test_image_size_gives_its_number_of_tokens(image_size: int, tokens: int) -> 
 def test_image_size_that_does_not_fit_is_refused(image_size: int) -> None:
     with pytest.raises(ValueError, match=rf"{image_size} px do not fit.*multiple of 32 px up to 1600 px"):
         config_from_size("0.4b").num_image_tokens(image_size)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_plan_for_several_devices_covers_half_of_a_model(kind):
+    model = tiny_model(kind)
+    assert not model.tp_plan and not model.pp_plan and not model.supports_tp_plan
+    assert not FlorenzConfig.from_dict(model.config.to_dict()).text_config.base_model_tp_plan

@@ -212,3 +212,16 @@ def test_cross_attention_in_every_second_layer_decodes_alike_with_and_without_ca
         assert cached.shape[1] > model.config.text_config.sliding_window
         assert torch.equal(cached, model.generate(**tiny_inputs(), **settings, use_cache=False))
     assert largest(whole - logits_of(tiny_model("gemma2"), labels=None, decoder_input_ids=ids)) > 100 * ROUNDING
+
+
+def test_image_features_come_as_a_tuple_too(model: Model, inputs: dict[str, torch.Tensor]) -> None:
+    expected = model.get_image_features(inputs["pixel_values"])
+    found = model.get_image_features(inputs["pixel_values"], return_dict=False)
+    assert isinstance(found, tuple) and torch.equal(found[1], expected.pooler_output)
+    model.config.return_dict = False
+    try:
+        assert isinstance(model.get_image_features(inputs["pixel_values"]), tuple)
+        [logits, *_] = model(**inputs, decoder_input_ids=torch.tensor([[1, 2]] * 3))
+        assert logits.shape[:2] == (3, 2)
+    finally:
+        model.config.return_dict = True
