@@ -183,6 +183,7 @@ def test_real_tokenizers_in_the_wrong_order_are_refused(real_tokenizers):
 # The whole map
 
 
+@pytest.mark.slow
 @needs_files
 def test_the_map_is_the_golden_one_in_every_entry(real_ids):
     golden = json.loads((FILES / "golden_gemma_to_bart.json").read_text(encoding="utf-8"))
@@ -201,6 +202,7 @@ def test_the_map_is_the_golden_one_in_every_entry(real_ids):
     assert digest(found) != golden["sha256_of_json_list_of_lists_compact"]
 
 
+@pytest.mark.slow
 @needs_files
 def test_special_tokens_have_their_namesakes_and_html_tags_the_special_ones(real_ids):
     found = lists(real_ids)
@@ -208,6 +210,7 @@ def test_special_tokens_have_their_namesakes_and_html_tags_the_special_ones(real
     assert found[204] == [0] and found[213] == [2]  # the tags <s> and </s> of Gemma
 
 
+@pytest.mark.slow
 @needs_files
 def test_rows_of_the_real_map_are_means_of_single_rows(real_ids):
     table = torch.randn(51_289, 16, generator=torch.Generator().manual_seed(0))

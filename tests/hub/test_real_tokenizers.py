@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 import torch
 from processor_calls import RED, SHARED
 from tiny_processor import DECODER_SPECIALS, ENCODER_SPECIALS, build_tokenizer
@@ -78,6 +79,7 @@ def test_tiny_and_real_tokenizers_share_their_special_ids(processor, real):
     assert len(build_tokenizer(ENCODER_SPECIALS, 99)) == 99 and len(build_tokenizer(DECODER_SPECIALS, 120)) == 120
 
 
+@pytest.mark.slow
 def test_real_tokenizers_survive_saving(real, tmp_path):
     real.save_pretrained(tmp_path)
     loaded = AutoProcessor.from_pretrained(tmp_path)

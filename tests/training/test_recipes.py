@@ -55,6 +55,7 @@ def test_the_test_sets_of_commute_and_xm3600_are_in_no_recipe():
         assert all(source.split in ("val", "dev") for source in recipe.eval_data), name
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (SHARED / "multi30k").is_dir(), reason="../shared/data/multi30k is missing")
 def test_real_multi30k_and_commute_text_go_the_same_way(tmp_path):
     _link_multi30k(tmp_path / "multi30k")
