@@ -22,9 +22,9 @@ if tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 24):
 
 from transformers.feature_extraction_utils import BatchFeature
 from transformers.image_transforms import to_pil_image
-from transformers.image_utils import ImageInput, ImageType, get_image_type, to_numpy_array
+from transformers.image_utils import ImageInput, ImageType, get_image_type, load_image, to_numpy_array
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
-from transformers.processing_utils import ProcessorMixin
+from transformers.processing_utils import ProcessingKwargs, ProcessorMixin, TextKwargs
 
 
 LANGUAGES = {
@@ -61,6 +61,9 @@ CHAT_TEMPLATE = (
 MAX_IMAGE_PIXELS = 100_000_000
 # The longest token of BART's vocabulary; Gemma's longest has 124. Tokenizers need seconds for a megabyte.
 MAX_TOKEN_BYTES = 128
+# What of transformers' settings for texts has an effect here; ends are always added.
+_TEXT_SETTINGS = "padding padding_side max_length truncation return_tensors add_special_tokens verbose".split()
+_CUT_SILENTLY = (True, "longest_first", "only_first")
 # The switch that keeps special tokens out of user text belongs to the tokenizer, which threads share.
 _TOKENIZER_LOCK = threading.Lock()
 
@@ -128,7 +131,9 @@ def to_rgb(image: Any) -> Any:
         ValueError: If it is not an image, has too many pixels, or values whose range cannot be told.
     """
     if isinstance(image, str):
-        raise ValueError("got a string; open the file or address first and pass the image, nothing is fetched here")
+        raise ValueError(
+            "got a string; open the file or address first and pass the image, nothing is fetched here unasked"
+        )
     image = image if get_image_type(image) == ImageType.PIL else _array_to_pil(image)
     if image.width * image.height > MAX_IMAGE_PIXELS:  # asked before decoding: a small file can unfold to gigabytes
         raise ValueError(f"{image.width} x {image.height} pixels are more than the limit of {MAX_IMAGE_PIXELS:,}")
@@ -201,6 +206,12 @@ def _pad(rows: list[list[int]], value: int, padding: bool | str = True, limit: i
     return [fill + row if left else row + fill for row, fill in zip(rows, fills, strict=True)]
 
 
+class FlorenzProcessorKwargs(ProcessingKwargs, total=False):
+    """Settings of a call; `load_images` lets transformers read images that are given as paths and addresses."""
+
+    load_images: bool
+
+
 class FlorenzProcessor(ProcessorMixin):
     """Turn images, tasks, languages and texts into model inputs, and generated ids into text.
 
@@ -215,6 +226,9 @@ class FlorenzProcessor(ProcessorMixin):
         >>> sorted(inputs)
         ['attention_mask', 'input_ids', 'labels']
     """
+
+    valid_processor_kwargs = FlorenzProcessorKwargs
+    text_kwargs: TextKwargs = {"padding": True, "return_tensors": "pt"}
 
     def __init__(
         self,
@@ -236,6 +250,7 @@ class FlorenzProcessor(ProcessorMixin):
         kwargs["chat_template"] = chat_template or CHAT_TEMPLATE
         super().__init__(image_processor, tokenizer, encoder_tokenizer, **kwargs)
         self.encoder_tokenizer = encoder_tokenizer
+        self.auto_map = {"AutoProcessor": "processing_florenz.FlorenzProcessor"}  # saving adds it, loading drops it
         for name, part in (("tokenizer", tokenizer), ("encoder_tokenizer", encoder_tokenizer)):
             if None in (part.bos_token_id, part.eos_token_id, part.pad_token_id):
                 raise ValueError(f"`{name}` needs a bos, an eos and a pad token")
@@ -252,8 +267,8 @@ class FlorenzProcessor(ProcessorMixin):
 
     @property
     def model_input_names(self) -> list[str]:
-        """List the names of the model inputs made here, each once."""
-        return ["pixel_values", "input_ids", "attention_mask", "decoder_input_ids", "decoder_attention_mask"]
+        """List the inputs made of an image and a prompt; the Trainer tells lengths by the first."""
+        return ["input_ids", "attention_mask", "pixel_values"]
 
     def prompt(self, task: str | None, language: str | None = None, text: str | None = None) -> str:
         """Write the prompt of one row (Florenz paper, appendix prompts); with no task the text is the prompt.
@@ -292,25 +307,56 @@ class FlorenzProcessor(ProcessorMixin):
             raise ValueError(f"prefix=True is for captions in {', '.join(self.prefixes)}, not {task!r}, {language!r}")
         return self.prefixes[language]
 
-    def _pixel_values(self, images: list, image_size: int | None) -> list:
+    def _settings(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], bool]:
+        # transformers merges its nested and flat settings, and passes over what it does not know.
+        parts = [ProcessingKwargs.__annotations__[f"{part}_kwargs"] for part in ("text", "images", "videos", "audio")]
+        known = [FlorenzProcessorKwargs, *parts, self.image_processor.valid_kwargs]
+        names = {"common_kwargs"}.union(*(part.__annotations__ for part in known))
+        unknown = [name for name, value in kwargs.items() if name not in names and value is not None]
+        merged = {} if unknown else self._merge_kwargs(**kwargs)
+        text, images = merged.get("text_kwargs", {}), merged.get("images_kwargs", {})
+        images.pop("return_tensors", None)
+        unknown += [name for name, value in text.items() if value and name not in _TEXT_SETTINGS]
+        if images.get("input_data_format") is not None:
+            unknown.append("input_data_format")  # an array's shape tells
+        if unknown:
+            raise TypeError(f"unexpected arguments: {', '.join(unknown)}")  # chat templates pass videos=None and such
+        limit, most = text.get("max_length") or self.max_prompt_length, self.max_prompt_length
+        if not 3 <= limit <= most:
+            raise ValueError(f"`max_length` must be from 3 to the {most} tokens of a prompt, got {limit}")
+        if text.get("padding_side") == "left":
+            raise ValueError("`padding_side` must be 'right': positions in a prompt are counted from the left")
+        padding = True if text.get("padding") is None else text["padding"]
+        return {**text, "max_length": limit, "padding": padding}, images, bool(merged.get("load_images"))
+
+    def _pixel_values(self, images: list, image_size: int | None, settings: dict[str, Any], loads: bool) -> list:
         if image_size is not None and (type(image_size) is not int or image_size < 1):
             raise ValueError(f"`image_size` must be a positive whole number of pixels, got {image_size!r}")
-        size = {} if image_size is None else {"size": {"height": image_size, "width": image_size}}
+        if image_size is not None and settings.get("size") is not None:
+            raise ValueError("`image_size` and `size` were both given: pass one of them")
+        if image_size is not None:
+            settings = {**settings, "size": {"height": image_size, "width": image_size}}
         pixels: list = []
         try:  # what an image before a broken one gave stays in the list, and counts the broken one
-            pixels.extend(self.image_processor(to_rgb(image), **size)["pixel_values"][0] for image in images)
+            for image in images:
+                if loads and isinstance(image, str):
+                    image = load_image(image)  # makes RGB itself: what is transparent shows the colour beneath
+                pixels.append(self.image_processor(to_rgb(image), **settings)["pixel_values"][0])
         except Exception as error:  # PIL and its decoders raise many kinds for a broken file
             name = getattr(images[len(pixels)], "filename", "")
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = " ".join(str(error).split())[:500] or type(error).__name__
             raise ValueError(f"image {len(pixels)}: {name}{': ' if name else ''}{reason}") from error
         return pixels
 
-    def _encode(self, tokenizer: Any, texts: list[str], limit: int) -> list[list[int]]:
+    def _encode(self, tokenizer: Any, texts: list[str], limit: int, truncation: Any = None) -> list[list[int]]:
         # Ends are added here, not by the tokenizer, whose flags for them differ between saved copies of a vocabulary.
         rows = _plain_ids(tokenizer, texts, limit)
         # One warning for all lengths, so that Python shows it once.
         if tokenizer is self.encoder_tokenizer and max(map(len, rows)) + 2 > limit:
-            warnings.warn(f"a prompt of more than {limit} tokens is cut to {limit}", stacklevel=3)
+            if truncation in (False, "do_not_truncate"):
+                raise ValueError(f"a prompt has more than {limit} tokens, and `truncation` is {truncation!r}")
+            if truncation not in _CUT_SILENTLY:
+                warnings.warn(f"a prompt of more than {limit} tokens is cut to {limit}", stacklevel=3)
         elif tokenizer is self.tokenizer and max(map(len, rows)) + 2 > limit:
             # With an end token the model would learn to stop there.
             warnings.warn(f"targets of more than {limit} tokens are cut, without an end token", stacklevel=3)
@@ -331,10 +377,8 @@ class FlorenzProcessor(ProcessorMixin):
         task: str | list[str] | None = None,
         language: str | list[str] | None = None,
         target: str | list[str] | None = None,
-        prefix: bool | str | list[bool | str] = False,
+        prefix: bool | str | list[bool | str] | None = None,
         image_size: int | None = None,
-        padding: bool | str = True,
-        return_tensors: str | None = "pt",
         **kwargs: Any,
     ) -> BatchFeature:
         """Prepare a batch. Every argument up to `prefix` is one value for all rows or a list with one value a row.
@@ -347,6 +391,10 @@ class FlorenzProcessor(ProcessorMixin):
             target: What the model should write. More than `max_target_length` tokens are cut, without an end token.
             prefix: Words the output starts with, within `max_target_length`; `True` takes the language's.
             image_size: Side of the input square in pixels, instead of the saved one.
+            kwargs: Settings of transformers, flat or in `images_kwargs` and `text_kwargs`, which are for prompts:
+                `padding`, `max_length`, `truncation` (`True` cuts without a warning, `False` refuses what is too
+                long), `return_tensors`, `do_rescale` and other settings of the image processor. With
+                `load_images=True` transformers reads images that are paths or addresses, in chats too.
 
         Returns:
             `pixel_values` (batch, 3, size, size); `input_ids`, `attention_mask` (batch, prompt length); `labels`
@@ -356,8 +404,8 @@ class FlorenzProcessor(ProcessorMixin):
         Raises:
             ValueError: If values do not fit the task or each other, or an image cannot be used.
         """
-        if unknown := [name for name in kwargs if name != "add_special_tokens" and kwargs[name] is not None]:
-            raise TypeError(f"unexpected arguments: {', '.join(unknown)}")  # chat templates pass videos=None and such
+        text_settings, image_settings, loads = self._settings(kwargs)
+        padding = text_settings["padding"]
         images = _image_rows(images)
         rows = _rows(images=images, task=task, language=language, text=text, prefix=prefix, target=target)
         prompts, prefixes = [], []
@@ -374,10 +422,13 @@ class FlorenzProcessor(ProcessorMixin):
         data = {}
         if images is not None:
             given = images if isinstance(images, list) else [images]  # one image for all rows is processed once
-            data["pixel_values"] = self._pixel_values(given, image_size) * (len(rows) // len(given))
-        ids = self._encode(self.encoder_tokenizer, prompts, self.max_prompt_length)
-        data["input_ids"] = _pad(ids, self.encoder_tokenizer.pad_token_id, padding, self.max_prompt_length)
-        data["attention_mask"] = _pad([[1] * len(row) for row in ids], 0, padding, self.max_prompt_length)
+            data["pixel_values"] = self._pixel_values(given, image_size, image_settings, loads) * (
+                len(rows) // len(given)
+            )
+        limit = text_settings["max_length"]
+        ids = self._encode(self.encoder_tokenizer, prompts, limit, text_settings.get("truncation"))
+        data["input_ids"] = _pad(ids, self.encoder_tokenizer.pad_token_id, padding, limit)
+        data["attention_mask"] = _pad([[1] * len(row) for row in ids], 0, padding, limit)
         if target is not None:
             labels = self._encode(self.tokenizer, [row[5] for row in rows], self.max_target_length)
             data["labels"] = _pad(labels, -100, padding, self.max_target_length)
@@ -389,7 +440,7 @@ class FlorenzProcessor(ProcessorMixin):
             data["decoder_input_ids"] = _pad(ids, self.tokenizer.pad_token_id, left=True)
             if len(set(map(len, ids))) > 1:
                 data["decoder_attention_mask"] = _pad([[1] * len(row) for row in ids], 0, left=True)
-        return BatchFeature(data, tensor_type=return_tensors)
+        return BatchFeature(data, tensor_type=text_settings.get("return_tensors"))
 
     def decode_generated(self, generated_ids: Any, decoder_input_ids: Any = None) -> list[str]:
         """Decode generated ids (batch, length) to texts with an upper-case first letter (Florenz paper, evaluation).
