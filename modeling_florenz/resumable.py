@@ -164,14 +164,14 @@ def read_settings(path: Path, fix: str) -> dict[str, Any]:
     return settings
 
 
-def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str) -> None:
+def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str, free: Iterable[str] = ()) -> None:
     """Write settings as JSON, or check them against those that are there; see `check_settings`.
 
     Raises:
         ValueError: the file is broken, or holds other settings.
     """
     if path.exists():
-        check_settings(read_settings(path, fix), json.loads(_encode(settings)), holder, fix)
+        check_settings(read_settings(path, fix), json.loads(_encode(settings)), holder, fix, free)
     else:
         write_json(path, settings)
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 
 if TYPE_CHECKING:
     from datasets import Dataset
+    from PIL import Image
 
 
 class Examples(Protocol):
@@ -37,6 +40,19 @@ class Rows(Examples, Protocol):
 
     def contrasts(self) -> Rows | None:
         """Return the rows with an `incorrect` target, one that another image would make right, or None."""
+        ...
+
+
+@runtime_checkable
+class StoredImages(Protocol):
+    """Rows whose images are files, which can be told apart without decoding them."""
+
+    def image_digest(self, index: int) -> str:
+        """Digest the image file of a row.
+
+        Raises:
+            OSError: the file cannot be read.
+        """
         ...
 
 
@@ -72,6 +88,11 @@ class TableRows:
 
     def contrasts(self) -> TableRows | None:
         return self if "incorrect" in self.table.column_names else None
+
+    def image_digest(self, index: int) -> str:
+        stored = self.table.with_format("arrow")[index]["image"][0].as_py()
+        content = Path(stored["path"]).read_bytes() if stored["bytes"] is None else stored["bytes"]
+        return hashlib.sha256(content).hexdigest()
 
     def select(self, indices: Sequence[int]) -> TableRows:
         """Return only the rows at these positions."""
@@ -109,3 +130,18 @@ class JoinedRows:
 def join(parts: Sequence[Rows]) -> Rows | None:
     """Return one or several datasets as one; None if there is none."""
     return None if not parts else parts[0] if len(parts) == 1 else JoinedRows(parts)
+
+
+def image_digest(rows: Examples, index: int) -> str:
+    """Digest the image of a row: its file, or the pixels of one that is drawn.
+
+    Raises:
+        IndexError: there is no such row.
+        OSError: the image file cannot be read.
+    """
+    return rows.image_digest(index) if isinstance(rows, StoredImages) else pixel_digest(rows[index]["image"])
+
+
+def pixel_digest(image: Image.Image) -> str:
+    """Digest the pixels of an image."""
+    return hashlib.sha256(f"{image.mode} {image.size} ".encode() + image.tobytes()).hexdigest()

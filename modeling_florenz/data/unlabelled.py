@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,9 @@ class UnlabelledRows:
 
     def without_images(self) -> list[dict[str, Any]]:
         return [self._row(index) for index in range(len(self))]
+
+    def image_digest(self, index: int) -> str:
+        return hashlib.sha256(self.paths[index].read_bytes()).hexdigest()
 
     def contrasts(self) -> None:
         return None

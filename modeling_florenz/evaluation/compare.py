@@ -10,6 +10,7 @@ from ..inference.evaluated import SearchProtocol
 from ..resumable import JsonLines
 from .benchmarks import Benchmark, find_benchmark
 from .metrics.bootstrap import paired_difference
+from .predictions import check_kept, keep_protocol, text_digest
 from .scoring import Scores, Scoring
 
 
@@ -62,6 +63,8 @@ def compare(first: Path, second: Path, data: Path) -> Iterator[Comparison]:
         if limits[0] != limits[1]:
             raise ValueError(f"{name}: one was measured on {limits[0]} rows and the other not: run both alike")
         benchmark = find_benchmark(reports[0]["benchmark"])
+        for folder, report in zip((first, second), reports, strict=True):
+            keep_protocol(folder / benchmark.name, report["made_from"])
         differences = list(_differences(benchmark, (first, second), reports, data))
         if not differences:
             raise ValueError(f"{name}: the two have no part in common: run both on the same languages and splits")
@@ -70,7 +73,7 @@ def compare(first: Path, second: Path, data: Path) -> Iterator[Comparison]:
 
 def _read(path: Path) -> dict[str, Any]:
     report = json.loads(path.read_text(encoding="utf-8"))
-    if not isinstance(report, dict) or not {"benchmark", "protocol", "rows"} <= set(report):
+    if not isinstance(report, dict) or not {"benchmark", "protocol", "rows", "made_from"} <= set(report):
         raise ValueError(f"{path} is not a result of florenz evaluate: remove it from the folder")
     return report
 
@@ -105,6 +108,7 @@ def _differences(
                 predictions = JsonLines(predicted, "key").entries
                 if missing := [row["key"] for row in rows if row["key"] not in predictions]:
                     raise ValueError(f"{predicted} lacks {missing[0]}: run florenz evaluate again to complete it")
+                check_kept(predicted, predictions, {row["key"]: {"asked": text_digest(row, kind)} for row in rows})
                 scoring = Scoring(language, methods[0], candidates, prefix)
                 scores.append(benchmark.score(kind, rows, predictions, scoring))
             for measure, sampled in scores[0].sampled.items():

@@ -15,7 +15,7 @@ from .benchmarks import Benchmark, find_benchmark
 from .metrics.clip_score import ClipScorer
 from .metrics.comet import comet
 from .metrics.segmentation import segmentation_name
-from .predictions import keep_protocol, predict
+from .predictions import keep_protocol, made_from, predict
 from .scoring import Scores, Scoring
 
 
@@ -76,7 +76,8 @@ def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) 
     languages = _languages(benchmark, model, options)
     parts = benchmark.parts(languages, options.splits, protocol.via)
     candidates = tuple(dict.fromkeys((*model.languages, *languages)))
-    keep_protocol(options.output / name, options.model, options.revision, protocol, options.stand_in)
+    source = made_from(model, options.model, options.revision, protocol, options.stand_in)
+    keep_protocol(options.output / name, source)
     loaded = {
         (split, language): benchmark.rows(options.data, split, language, options.limit, options.stand_in)
         for split, language in parts
@@ -109,6 +110,7 @@ def run_benchmark(name: str, model: EvaluatedModel, options: EvaluationOptions) 
             "limit": options.limit,
             "stand_in_images": options.stand_in,
         },
+        "made_from": source,
         "scores": values,
         "intervals": {part: _joined([scores.intervals for scores in kinds]) for part, kinds in found.items()},
         "signatures": {part: _joined([scores.signatures for scores in kinds]) for part, kinds in found.items()},

@@ -1,6 +1,6 @@
 """Wrap models to compare in one interface: texts for rows and, where possible, perplexities."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from transformers import (
     Florence2ForConditionalGeneration,
 )
 
+from ..checkpoint.fingerprint import fingerprint
 from ..checkpoint.settings import sentence
 from ..processing_florenz import LANGUAGES, TASKS
 from .captioner import Captioner
@@ -39,6 +40,9 @@ class FlorenzModel:
 
     def writes(self, language: str) -> bool:
         return language in self.languages
+
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return fingerprint(self.model, self.processor)
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         inputs = self.processor(
@@ -87,6 +91,9 @@ class Florence2Model:
     def writes(self, language: str) -> bool:
         return language == "en"
 
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return fingerprint(self.model, self.processor)
+
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         _check_english_captions("Florence-2", rows)
         inputs = self.processor(
@@ -113,6 +120,9 @@ class ChatModel:
 
     def writes(self, language: str) -> bool:
         return language in ENGLISH_NAMES
+
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return fingerprint(self.model, self.processor)
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         texts = []
@@ -146,6 +156,9 @@ class NllbModel:
     def writes(self, language: str) -> bool:
         return language in NLLB_CODES
 
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return fingerprint(self.model, self.tokenizer)
+
     def translate(self, texts: Sequence[str], language: str, protocol: SearchProtocol) -> list[str]:
         """Translate English texts."""
         inputs = self.tokenizer(list(texts), padding=True, truncation=True, return_tensors="pt")
@@ -170,6 +183,10 @@ class CascadeModel:
     def writes(self, language: str) -> bool:
         return self.translator.writes(language)
 
+    def fingerprint(self) -> Mapping[str, str | None]:
+        parts = {"captioner": self.captioner.fingerprint(), "translator": self.translator.fingerprint()}
+        return {f"{part} {name}": value for part, found in parts.items() for name, value in found.items()}
+
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         language = rows[0]["language"]
         if rows[0]["task"] == "translate":
@@ -191,6 +208,9 @@ class PlainCaptioner:
 
     def writes(self, language: str) -> bool:
         return language == "en"
+
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return fingerprint(self.model, self.processor)
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         _check_english_captions("a model without chat template", rows)

@@ -1,6 +1,6 @@
 """Define what a benchmark asks of a model, and how texts are searched for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
@@ -69,6 +69,10 @@ class EvaluatedModel(Protocol):
         """
         ...
 
+    def fingerprint(self) -> Mapping[str, str | None]:
+        """Return digests of all that decides what the model writes, by what they are of."""
+        ...
+
 
 @runtime_checkable
 class ContrastingModel(Protocol):
@@ -105,6 +109,9 @@ class PivotModel:
 
     def writes(self, language: str) -> bool:
         return language != "en" and self.model.writes(language)
+
+    def fingerprint(self) -> Mapping[str, str | None]:
+        return self.model.fingerprint()
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
         english = self.model.generate([{**row, "language": "en"} for row in rows], protocol)

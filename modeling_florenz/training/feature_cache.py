@@ -17,14 +17,14 @@ class FeatureCache:
 
     Args:
         folder: one file per image goes there; 577 tokens of width 1024 are 2.4 MB in float32.
-        model: name of the base model and its revision, so that two models never share an entry.
+        model: digest of what computes the tokens, so that two models never share an entry.
         image_size: side of the input square in px.
 
     Example:
 
     ```python
     >>> import tempfile
-    >>> cache = FeatureCache(Path(tempfile.mkdtemp()), "florenz-tiny", 96)
+    >>> cache = FeatureCache(Path(tempfile.mkdtemp()), "1f0c", 96)
     >>> key = cache.key(Image.new("RGB", (4, 4)))
     >>> cache.write([key], torch.ones(1, 10, 160))
     >>> cache.read([key]).shape

@@ -9,6 +9,7 @@ import torch
 from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
 from transformers import set_seed
 
+from ..checkpoint.fingerprint import weights_digest
 from ..checkpoint.freezing import freeze_as_in_paper
 from ..checkpoint.loading import load_model, load_processor
 from ..data.columns import ISO_639_1
@@ -115,8 +116,8 @@ def prepare(recipe: Recipe) -> Prepared:
         )
     features = None
     if arguments.cache_image_features:
-        name = f"{arguments.model}@{arguments.revision}"
-        features = FeatureCache(recipe.output / "image_features", name, arguments.image_size)
+        tower = weights_digest(model.model.vision_tower, model.model.multi_modal_projector)
+        features = FeatureCache(recipe.output / "image_features", tower, arguments.image_size)
     draws = training.max_steps * training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     return Prepared(
         recipe=recipe,

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -58,7 +59,7 @@ class DataSource:
             published = []
         if type(self.examples) is not int or self.examples < 0 or (0 in published and not self.examples):
             raise ValueError(f"examples of {self.dataset} must be a positive number, not {self.examples!r}")
-        self.folder = self.folder or dataset.folder
+        self.folder = os.path.expanduser(self.folder or dataset.folder)
 
     @property
     def only_task(self) -> str:
@@ -110,6 +111,8 @@ class RecipeArguments:
     early_stopping_patience: int = 0  # evaluations without a better metric_for_best_model; 0 never stops
 
     def __post_init__(self) -> None:
+        # No shell has seen what comes from YAML.
+        self.model, self.data_folder = os.path.expanduser(self.model), os.path.expanduser(self.data_folder)
         check_choice("method", self.method, METHODS)
         check_choice("lora_parts", self.lora_parts, LORA_PARTS)
         for name in ("hidden_sources", "rehearsal", "lora_dropout"):
@@ -182,6 +185,9 @@ class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
     use_cpu: bool = field(default_factory=lambda: not torch.cuda.is_available())
 
     def __post_init__(self) -> None:
+        for entry in dataclasses.fields(self):
+            if isinstance(value := getattr(self, entry.name, None), str) and value.startswith("~"):
+                setattr(self, entry.name, os.path.expanduser(value))
         if self.max_steps < 1:
             raise ValueError(f"max_steps must be at least 1, not {self.max_steps!r}: recipes are as long as they say")
         if self.train_sampling_strategy != "sequential" or self.remove_unused_columns:

@@ -13,10 +13,12 @@ import torch
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
+from ..checkpoint.fingerprint import DIGEST_LENGTH, fingerprint
 from ..data.hiding import Hiding
+from ..data.rows import pixel_digest
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
-from ..resumable import JsonLines, hold
+from ..resumable import JsonLines, hold, keep_settings
 from .training_data import Groups
 
 
@@ -55,7 +57,7 @@ def rehearse(
         path: JSONL file that keeps the outputs; what it holds is not made again.
 
     Raises:
-        ValueError: the file belongs to other data.
+        ValueError: the file belongs to another model or to other data.
     """
     rng = random.Random(f"rehearsal/{seed}")
     translating = [name for name in groups if name.startswith("translate/")]
@@ -69,12 +71,18 @@ def rehearse(
         group = rng.choice(translating if task == "translate" else list(groups))
         row = rng.randrange(len(groups[group]))
         plans.append({"draw": draw, "group": group, "row": row, "task": task, "language": language})
+    notes, other = path.with_suffix(".json"), "choose another output_dir"
+    fix = f"remove it or {other}"
+    made_from = {**fingerprint(model, processor), "image_size": image_size}
     with hold(path, wait=True):  # of several processes that train together, one writes and all read
+        keep_settings(notes, made_from, f"{path} was made", f"remove both or {other}")
         kept = JsonLines(path, "draw")
         for entry in kept.entries.values():
             draw = entry["draw"]
             if draw not in range(count) or any(entry.get(name) != value for name, value in plans[draw].items()):
-                raise ValueError(f"{path} was made for other data: remove it or choose another output_dir")
+                raise ValueError(f"{path} was made for other data: {fix}")
+            if any(entry.get(name) != value for name, value in _given(groups, plans[draw]).items()):
+                raise ValueError(f"{path} was made for another image or text, such as draw {draw}: {fix}")
         missing = [plan for plan in plans if plan["draw"] not in kept.entries]
         with tqdm(total=count, initial=len(kept.entries), unit="text", desc="rehearsal", disable=None) as bar:
             for start in range(0, len(missing), batch_size):
@@ -86,6 +94,15 @@ def rehearse(
     return Rehearsal(groups, [entry for entry in entries if entry["target"].strip()])
 
 
+def _given(groups: Groups, plan: dict[str, Any]) -> dict[str, Any]:
+    """Return the source of a draw and a digest of its image, both None if the image cannot be read."""
+    with suppress(Exception):  # training itself reports the broken image
+        row = groups[plan["group"]][plan["row"]]
+        source = row["source"] if plan["task"] == "translate" else None
+        return {"source": source, "shown": pixel_digest(row["image"])[:DIGEST_LENGTH]}
+    return {"source": None, "shown": None}
+
+
 @torch.inference_mode()
 def _generate(
     model: FlorenzForConditionalGeneration,
@@ -94,14 +111,9 @@ def _generate(
     plans: Sequence[dict[str, Any]],
     image_size: int | None,
 ) -> list[dict[str, Any]]:
-    entries: list[dict[str, Any]] = [{**plan, "source": None, "target": ""} for plan in plans]
-    shown, images = [], []
-    for entry in entries:
-        with suppress(Exception):  # training itself reports the broken image
-            row = groups[entry["group"]][entry["row"]]
-            entry["source"] = row["source"] if entry["task"] == "translate" else None
-            images.append(row["image"])
-            shown.append(entry)
+    entries: list[dict[str, Any]] = [{**plan, **_given(groups, plan), "target": ""} for plan in plans]
+    shown = [entry for entry in entries if entry["shown"] is not None]
+    images = [groups[entry["group"]][entry["row"]]["image"] for entry in shown]
     if shown:
         inputs = processor(
             images=images,

@@ -5,18 +5,20 @@ model itself finds unlikely are left out.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
-from ..data.rows import Rows, join
+from ..checkpoint.fingerprint import DIGEST_LENGTH, fingerprint
+from ..data.rows import Rows, image_digest, join
 from ..data.unlabelled import UNLABELLED
 from ..inference.scoring import mean_log_probabilities
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
-from ..resumable import JsonLines, hold
+from ..resumable import JsonLines, hold, keep_settings
 from .training_data import Groups
 
 
@@ -124,16 +126,27 @@ def teach_itself(
         images: rows with an `image`.
         language: ISO 639-1 code that the model can translate into.
         keep: share of the captions to keep.
-        path: JSON lines that store the captions; those in the file are not made again.
+        path: JSON lines that store the captions; those in the file are not made again. The `.json` beside it says
+            what made them.
 
     Returns:
         groups of examples: captions in the language, captions of the same images in English, and translations.
 
     Raises:
-        ValueError: no caption is left.
+        ValueError: no caption is left, or the file holds those of another model or of other images.
     """
+    fix = "remove both or choose another output_dir"
+    made_from = {**fingerprint(model, processor), "image_size": image_size}
     with hold(path, wait=True):  # of several processes that train together, one writes and all read
+        keep_settings(path.with_suffix(".json"), made_from, f"{path} holds captions", fix)
         kept = JsonLines(path, "language", "row")
+        changed = [
+            row
+            for row in range(len(images))
+            if (entry := kept.entries.get((language, row))) and entry.get("shown") != _shown(images, row)
+        ]
+        if changed:
+            raise ValueError(f"{path} holds captions of {len(changed)} other images, such as row {changed[0]}: {fix}")
         missing = [row for row in range(len(images)) if (language, row) not in kept.entries]
         done = len(images) - len(missing)
         with tqdm(total=len(images), initial=done, desc=f"self-taught {language}", disable=None) as bar:
@@ -170,7 +183,7 @@ def _pivot(
         except Exception:  # training itself reports the broken image
             continue
     nothing = {"language": language, "source": "", "target": "", "score": 0.0}
-    entries = {row: {**nothing, "row": row} for row in rows}
+    entries = {row: {**nothing, "row": row, "shown": _shown(images, row)} for row in rows}
     if opened:
         english, first = _write(model, processor, list(opened.values()), "caption", "en", None, image_size)
         # A translation needs a source; an empty caption stays without a target.
@@ -179,6 +192,12 @@ def _pivot(
         for row, source, text, scores in zip(opened, english, texts, zip(first, second, strict=True), strict=True):
             entries[row] |= {"source": source, "target": text if source else "", "score": round(min(scores), 5)}
     return list(entries.values())
+
+
+def _shown(images: Rows, row: int) -> str | None:
+    with suppress(Exception):  # training itself reports the broken image
+        return image_digest(images, row)[:DIGEST_LENGTH]
+    return None
 
 
 def _write(

@@ -21,6 +21,26 @@ from .feature_cache import FeatureCache
 logger = logging.getLogger(__name__)
 
 
+class SmoothedLoss:
+    """Average the cross-entropy of labels that share some of their probability with all other tokens.
+
+    Args:
+        smoothing: the share, from 0 to 1.
+    """
+
+    def __init__(self, smoothing: float) -> None:
+        self.smoothing = smoothing
+
+    def __call__(
+        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
+    ) -> torch.Tensor:
+        logits = outputs.logits.flatten(0, 1).float()
+        total = nn.functional.cross_entropy(
+            logits, labels.flatten(), ignore_index=-100, reduction="sum", label_smoothing=self.smoothing
+        )
+        return total / (labels.ne(-100).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch)
+
+
 class FlorenzTrainer(Seq2SeqTrainer):
     """Train a Florenz, or an adapter on one, on a `Mixture`.
 
@@ -43,6 +63,9 @@ class FlorenzTrainer(Seq2SeqTrainer):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if smoothing := self.args.label_smoothing_factor:
+            # The inherited smoother takes the labels away before the decoder's input is made of them.
+            self.label_smoother, self.compute_loss_func = None, SmoothedLoss(smoothing)
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
         self.skipped: list[str] = []
@@ -68,8 +91,10 @@ class FlorenzTrainer(Seq2SeqTrainer):
                 features = self.florenz.get_image_features(inputs.pop("pixel_values"))
             self.features.write(keys, features["pooler_output"])
             inputs["mm_encoder_outputs"] = {"image": features}
+        if self.compute_loss_func is not None:
+            inputs["decoder_input_ids"] = self.florenz.prepare_decoder_input_ids_from_labels(inputs["labels"])
         if model.training:
-            if self.loss_chunk_size:
+            if self.loss_chunk_size and self.compute_loss_func is None:
                 inputs["loss_chunk_size"] = self.loss_chunk_size
             self._samples += len(inputs["labels"])
             self._tokens += int(inputs["labels"].ne(-100).sum())

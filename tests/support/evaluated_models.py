@@ -33,11 +33,17 @@ SMALL = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "nu
 class Stub:
     """Answer with what a function of a row says, and keep what was asked."""
 
-    def __init__(self, text=lambda row: row["target"], perplexity=lambda row, target: 1.0, languages=LANGUAGES):
+    def __init__(
+        self, text=lambda row: row["target"], perplexity=lambda row, target: 1.0, languages=LANGUAGES, digest="0"
+    ):
+        self.digest = digest
         self.text, self.perplexity, self.languages, self.asked = text, perplexity, list(languages), []
 
     def writes(self, language):
         return language in self.languages
+
+    def fingerprint(self):
+        return {"weights_digest": self.digest}
 
     def generate(self, rows, protocol):
         self.asked += [row["key"] for row in rows]
@@ -57,6 +63,9 @@ def write_samples(data: Path, name: str, languages: list[str], *splits: str) -> 
 
 class WordProcessor:
     """Stand in for the processor of a native Florence-2: a square image and prompt ids."""
+
+    def save_pretrained(self, folder):
+        pass
 
     def __call__(self, images, text, padding, return_tensors):
         tokens = torch.tensor([[0, *[9] * 5, 12, 2]] * len(images))
@@ -134,6 +143,9 @@ class BlipProcessor:
     """Stand in for the processor of a BLIP-2: a square image and two places for it."""
 
     tokenizer = build_tokenizer(TOKENS, 200)
+
+    def save_pretrained(self, folder):
+        pass
 
     def __call__(self, images, return_tensors):
         processor = CLIPImageProcessorPil(size={"height": 32, "width": 32}, do_center_crop=False)

@@ -19,8 +19,16 @@ class Inputs(dict):
         return self
 
 
+class Settings:
+    def to_dict(self):
+        return {}
+
+
 class Processor:
     max_target_length = 8
+
+    def save_pretrained(self, folder):
+        pass
 
     def __call__(self, images, text, task, language, image_size):
         return Inputs(count=len(images))
@@ -32,9 +40,17 @@ class Processor:
 
 class Model:
     device = torch.device("cpu")
+    config = Settings()
 
-    def __init__(self):
+    def __init__(self, weight=0.0):
         self.asked = 0
+        self.weight = weight
+
+    def state_dict(self):
+        return {"weight": torch.tensor([self.weight])}
+
+    def can_generate(self):
+        return False
 
     def generate(self, count, **settings):
         self.asked += count
@@ -72,6 +88,20 @@ def test_what_a_killed_run_made_is_not_made_again(tmp_path):
     assert model.asked == 3
     assert [entry["row"] for entry in again] == [entry["row"] for entry in whole]
     assert path.read_bytes().count(b"\n") == 6
+
+
+def test_what_another_model_made_is_refused(tmp_path):
+    _rehearse(Model(), tmp_path / "rehearsal.jsonl")
+    with pytest.raises(ValueError, match=r"rehearsal\.jsonl was made with another weights_digest: remove both"):
+        _rehearse(Model(1.0), tmp_path / "rehearsal.jsonl")
+
+
+def test_what_was_made_for_another_image_is_refused(tmp_path, monkeypatch):
+    _rehearse(Model(), tmp_path / "rehearsal.jsonl")
+    monkeypatch.setitem(GROUPS, "caption/en", [{**row, "image": Image.new("RGB", (4, 4), "red")} for row in ROWS])
+    monkeypatch.setitem(GROUPS, "translate/de", [{**row, "source": "another"} for row in ROWS])
+    with pytest.raises(ValueError, match="was made for another image or text, such as draw"):
+        _rehearse(Model(), tmp_path / "rehearsal.jsonl")
 
 
 def test_what_was_made_for_other_data_is_refused(tmp_path):
