@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..processing_florenz import LANGUAGES
 from .freezing import freeze_as_in_paper
-from .model_folder import licence_of, size_of
+from .licences import license_of
+from .model_folder import size_of
 from .research_config import translate_config
 from .settings import read_config, read_settings
 from .weights import empty_model
@@ -29,7 +30,7 @@ class Inspection:
     trainable: int
     memory: dict[str, int]
     languages: list[str]
-    license: str
+    license: str | None
 
 
 def inspect_checkpoint(folder: Path) -> Inspection:
@@ -88,5 +89,5 @@ def inspect_checkpoint(folder: Path) -> Inspection:
         trainable=trainable,
         memory=memory,
         languages=list(languages or LANGUAGES),
-        license=licence_of(config),
+        license=license_of(folder),
     )

@@ -46,7 +46,7 @@ def check_model(model: str | Path, revision: str | None = None) -> FlorenzConfig
     Raises:
         ValueError: there is no such model, or it is of another kind or broken.
     """
-    return read_config(_folder(model, revision, weights=False))
+    return read_config(find_model(model, revision, weights=False))
 
 
 def load_processor(model: str | Path, revision: str | None = None) -> FlorenzProcessor:
@@ -59,7 +59,7 @@ def load_processor(model: str | Path, revision: str | None = None) -> FlorenzPro
     Raises:
         ValueError: there is no such model, or the processor is broken or does not fit it.
     """
-    folder = _folder(model, revision, weights=False)
+    folder = find_model(model, revision, weights=False)
     return load_processor_files(folder, read_config(folder))
 
 
@@ -90,7 +90,7 @@ def load_model(
     'gemma2'
     ```
     """
-    folder = _folder(model, revision)
+    folder = find_model(model, revision)
     config = read_config(folder)
     check_generation_config(folder, config)
     settings: dict[str, Any] = {"dtype": dtype}
@@ -156,5 +156,6 @@ def load(
     return LoadedModel(loaded, processor)
 
 
-def _folder(model: str | Path, revision: str | None, weights: bool = True) -> Path:
+def find_model(model: str | Path, revision: str | None = None, weights: bool = True) -> Path:
+    """Return the folder of a model, fetched first if it is a repository; see `resolve_source`."""
     return BUNDLED_MODEL if str(model) == BUNDLED_NAME else resolve_source(model, revision, weights)

@@ -11,7 +11,7 @@ from ..configuration_florenz import FlorenzConfig
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import whole_folder
 from ..sizes import SIZES
-from .licences import write_licences
+from .licences import UNKNOWN, write_licences
 from .tensor_stream import PlannedTensor, compare_tensors, write_tensors
 
 
@@ -53,11 +53,6 @@ def size_of(config: FlorenzConfig) -> str | None:
     return None
 
 
-def licence_of(config: FlorenzConfig) -> str:
-    """Return the Hub's identifier of the licence on the weights: Gemma's where the decoder is Gemma's."""
-    return "gemma" if config.text_config.model_type == "gemma2" else "mit"
-
-
 def write_model_folder(
     out: Path,
     config: FlorenzConfig,
@@ -65,6 +60,7 @@ def write_model_folder(
     generation_config: GenerationConfig,
     processor: FlorenzProcessor | None,
     origin: str,
+    license: str | None = None,
     max_shard_bytes: int = 5 * 10**9,
     verify: bool = False,
 ) -> Path:
@@ -74,6 +70,7 @@ def write_model_folder(
         out: the new folder; it must not exist, or be empty.
         tensors: one for every name of the saved model.
         origin: one sentence for the card.
+        license: the Hub's identifier of the licence that the sources state, if they do.
         verify: read the result again and compare every tensor with its source before it gets its name.
 
     Raises:
@@ -87,7 +84,7 @@ def write_model_folder(
                 "free some or choose another disk"
             )
         files = write_tensors(partial, tensors, max_shard_bytes)
-        _write_small_files(partial, config, tensors, generation_config, processor, origin, out.name)
+        _write_small_files(partial, config, tensors, generation_config, processor, origin, out.name, license)
         if verify:
             compare_tensors(tensors, files)
     return out
@@ -101,6 +98,7 @@ def _write_small_files(
     processor: FlorenzProcessor | None,
     origin: str,
     title: str,
+    license: str | None,
 ) -> None:
     config.architectures = ["FlorenzForConditionalGeneration"]
     config.dtype = max((tensor.dtype for tensor in tensors), key=lambda dtype: dtype.itemsize)
@@ -116,11 +114,11 @@ def _write_small_files(
     for name in CODE_FILES:
         shutil.copyfile(PACKAGE / name, folder / name)
     is_gemma = config.text_config.model_type == "gemma2"
-    write_licences(folder, licence_of(config))
+    write_licences(folder, license or UNKNOWN)
     size = size_of(config)
     bases = ["microsoft/Florence-2-base" if size == "0.4b" else "microsoft/Florence-2-large"]
     bases += ["google/gemma-2-9b" if size == "11.2b" else "google/gemma-2-2b"] if is_gemma else []
-    card = _CARD.format(license=licence_of(config), bases=", ".join(bases), title=title, origin=origin)
+    card = _CARD.format(license=license or UNKNOWN, bases=", ".join(bases), title=title, origin=origin)
     (folder / "README.md").write_text(card, encoding="utf-8")
 
 

@@ -13,6 +13,8 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
+from .licences import PAPERS
+
 
 # Of a run that was pushed whole, only what it ended with.
 _NESTED_WEIGHTS = ["*/*.safetensors"]
@@ -34,7 +36,7 @@ def resolve_source(source: str | Path, revision: str | None = None, weights: boo
         return folder
     if folder.exists() or str(source).startswith((".", "/", "~")) or str(source).count("/") != 1:
         raise ValueError(f"{source} is neither a folder here nor a repository such as owner/name")
-    patterns = ["*.json", "*.jinja", "*.txt", "*.model"] + (["*.safetensors"] if weights else [])
+    patterns = ["*.json", "*.jinja", "*.txt", "*.model", "README.md", *PAPERS] + (["*.safetensors"] if weights else [])
     name = str(source)
     try:
         return Path(

@@ -31,7 +31,9 @@ def _build(arguments: argparse.Namespace) -> int:
     gemma = resolve_source(arguments.gemma, weights=config.text_config.model_type == "gemma2")
     tensors = plan_composition(config, florence, gemma, torch_dtype(arguments.dtype or "fp32"), arguments.seed)
     processor = None if arguments.no_processor else make_processor(florence, gemma)
+    # Of the Gemma-2 of a small Florenz nothing but the tokenizer is used.
+    sources = [florence, gemma] if config.text_config.model_type == "gemma2" else [florence]
     origin = (
         f"An untrained Florenz {arguments.size}, composed from Florence-2 and Gemma 2: train it before captioning."
     )
-    return write_folder(arguments, config, tensors, generation_settings(config), processor, origin)
+    return write_folder(arguments, config, tensors, generation_settings(config), processor, origin, sources)

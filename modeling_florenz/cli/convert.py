@@ -33,4 +33,4 @@ def _convert(arguments: argparse.Namespace) -> int:
         processor = make_processor(arguments.florence_processor, arguments.gemma_tokenizer)
     name = " ".join(filter(None, ["Florenz", size_of(config)]))
     origin = f"{name}, converted from a checkpoint of the paper's research code."
-    return write_folder(arguments, config, tensors, generation, processor, origin)
+    return write_folder(arguments, config, tensors, generation, processor, origin, [source])

@@ -31,5 +31,5 @@ def _inspect(arguments: argparse.Namespace) -> int:
     for index, (name, count) in enumerate(found.memory.items()):
         print(f"{'' if index else 'memory':<14}{count / 1e9:>13.2f} GB  {name} (estimate, without activations)")
     print(f"languages     {', '.join(found.languages)}")
-    print(f"licence       {found.license}")
+    print(f"licence       {found.license or 'not stated'}")
     return 0

@@ -13,12 +13,14 @@ def add_commands(commands: Any) -> None:
     push.add_argument("repo", metavar="OWNER/NAME")
     push.add_argument("--private", action="store_true", help="only its owner may see it")
     push.add_argument("--revision", help="branch to push to (default: main)")
+    push.add_argument("--retag", action="store_true", help="move the version's tag if it is at an older commit")
     push.add_argument("--dry-run", action="store_true", help="list what would go, and what is wrong with it")
     push.set_defaults(run=_push)
 
 
 def _push(arguments: argparse.Namespace) -> int:
-    from ..publishing.push import check_folder, describe, listing, push
+    from ..publishing.checks import check_folder
+    from ..publishing.push import describe, listing, push
 
     if not arguments.folder.is_dir():
         raise ValueError(f"{arguments.folder} is not a folder: give the one to publish")
@@ -32,6 +34,8 @@ def _push(arguments: argparse.Namespace) -> int:
         print(f"florenz: {finding}", file=sys.stderr)
     if findings or arguments.dry_run:
         return 2 if findings else 0
-    commit = push(arguments.folder, arguments.repo, arguments.private, arguments.revision)
-    print(describe(arguments.folder, arguments.repo, commit))
+    pushed = push(arguments.folder, arguments.repo, arguments.private, arguments.revision, arguments.retag)
+    for note in pushed.notes:
+        print(f"florenz: {note}", file=sys.stderr)
+    print(describe(arguments.folder, arguments.repo, pushed.commit))
     return 0

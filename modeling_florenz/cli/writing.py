@@ -3,6 +3,7 @@
 import argparse
 import hashlib
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,10 +62,17 @@ def write_folder(
     generation: Any,
     processor: "FlorenzProcessor | None",
     origin: str,
+    sources: list[Path],
 ) -> int:
-    """Write the model folder and print where it is and what was verified."""
+    """Write the model folder and print where it is and what was verified.
+
+    Args:
+        sources: folders of what the weights come from, whose licence binds the result.
+    """
+    from ..checkpoint.licences import license_of_all
     from ..checkpoint.model_folder import write_model_folder
 
+    license = license_of_all(sources)
     out = write_model_folder(
         arguments.out,
         config,
@@ -72,6 +80,7 @@ def write_folder(
         generation,
         processor,
         origin,
+        license,
         max_shard_bytes=arguments.max_shard_size,
         verify=arguments.verify,
     )
@@ -82,5 +91,8 @@ def write_folder(
         print(f"verified: {len(tensors)} tensors equal their sources")
     if processor is None:
         print("no processor was written: save one into the folder before captioning")
+    if license is None:
+        names = " and ".join(source.name for source in sources)
+        print(f"florenz: {names}: no licence is stated, so none was written: see README.md", file=sys.stderr)
     print(out)
     return 0

@@ -69,7 +69,7 @@ def render_run_card(
         "training": _training(recipe, training, results, base, is_adapter),
         "results": _measured(results),
         "limits": _LIMITS,
-        "licence": f"`{license}`; `LICENSE` and `NOTICE` are those of the base model, which bind this one too, and so "
+        "licence": f"`{license}`; the licence files are those of the base model, which bind this one too, and so "
         "do the terms of the training data.",
     }
     return fill(find_cards(), "adapter", metadata, values | (facts or {}))

@@ -1,6 +1,7 @@
 """Leave a finished run as a folder that can be published: weights, processor, recipe, results, card, licences."""
 
 import json
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,17 @@ import torch
 from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
-from ..checkpoint.licences import write_licences
-from ..checkpoint.loading import BUNDLED_NAME
-from ..checkpoint.model_folder import licence_of
+from ..checkpoint.licences import UNKNOWN, license_of, pass_on_licences
+from ..checkpoint.loading import BUNDLED_NAME, find_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..resumable import whole_folder, write_json, write_text
 from ..yaml_files import to_yaml
 from .card import render_run_card
 from .trainer import FlorenzTrainer
 from .training_run import Trained
+
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -42,13 +45,15 @@ def export(trained: Trained) -> Run:
         _save_weights(trainer, weights, folder)  # a shard of them, which the first process writes
         return Run(folder, results)
     arguments = recipe.arguments
-    # florenz-tiny was trained from nothing: its decoder is Gemma-2's code without Gemma-2's weights.
-    license = "apache-2.0" if arguments.model == BUNDLED_NAME else licence_of(prepared.model.config)
+    base = find_model(arguments.model, arguments.revision, weights=False)
+    license = license_of(base) or UNKNOWN
+    if license == UNKNOWN and not arguments.license:
+        logger.warning("%s states no licence: set license in the recipe, or in the card", arguments.model)
 
     def write_rest(partial: Path, is_adapter: bool) -> None:
         card = render_run_card(arguments, recipe.training, results, is_adapter, license)
         write_text(partial / "README.md", card)
-        write_licences(partial, license)
+        pass_on_licences(base, partial)
         prepared.processor.save_pretrained(partial)
         write_text(partial / "recipe.yaml", published_recipe(recipe.values))
         write_json(partial / "results.json", results)

@@ -83,7 +83,7 @@ class RecipeArguments:
     use_dora: bool = False
     use_rslora: bool = False
     train_embedding_rows: bool = False  # also train the rows of the tokens that the targets use
-    license: str | None = None  # the Hub's identifier for the card; default: what the base model's decoder asks for
+    license: str | None = None  # the Hub's identifier for the card; default: the base model's
     merge: bool = False  # at the end also write a plain model with the adapter merged in
     train_data: list[DataSource] = field(default_factory=list)
     eval_data: list[DataSource] = field(default_factory=list)

@@ -23,7 +23,8 @@ from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.parquet import TEST_SEED
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
-from modeling_florenz.publishing.push import check_folder, listing
+from modeling_florenz.publishing.checks import check_folder
+from modeling_florenz.publishing.push import listing
 from modeling_florenz.tiny.evaluate import SEED
 from modeling_florenz.training.fine_tuning import fine_tune
 

@@ -96,7 +96,9 @@ class Handler(BaseHTTPRequestHandler):
         if self.store.repo(kind, name) is not None:
             return self.send(409, {"error": "You already created this repo", "url": url})
         first = hashlib.sha1(name.encode()).hexdigest()
-        self.store.save(kind, name, {"commits": {first: {}}, "refs": {"main": first}, "tags": {}})
+        private = wish.get("visibility") == "private" or bool(wish.get("private"))
+        repo = {"commits": {first: {}}, "refs": {"main": first}, "tags": {}, "private": private}
+        self.store.save(kind, name, repo)
         self.send(200, {"url": url, "id": name, "name": name})
         return None
 
@@ -146,7 +148,7 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RepoNotFound")
         action, _, rest = rest.partition("/")
         if action in ("", "revision"):
-            return self.info(name, repo, rest or "main")
+            return self.info(name, repo, unquote(rest) or "main")
         if action == "preupload":
             files = [
                 {"path": f["path"], "uploadMode": self.mode(f), "shouldIgnore": False}
@@ -166,6 +168,11 @@ class Handler(BaseHTTPRequestHandler):
             branches = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": c} for n, c in repo["refs"].items()]
             tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": c} for n, c in repo["tags"].items()]
             return self.send(200, {"branches": branches, "tags": tags, "converts": []})
+        if action == "tag" and self.command == "DELETE":
+            if repo["tags"].pop(rest, None) is None:
+                return self.missing("RevisionNotFound")
+            self.store.save(kind, name, repo)
+            return self.send(200, {})
         if action == "tag":
             tag = json.loads(content)["tag"]
             if tag in repo["tags"]:
@@ -198,7 +205,7 @@ class Handler(BaseHTTPRequestHandler):
         if commit is None:
             return self.missing("RevisionNotFound")
         siblings = [{"rfilename": path} for path in repo["commits"][commit]]
-        facts = {"private": False, "tags": [], "gated": False, "disabled": False, "downloads": 0, "likes": 0}
+        facts = {"private": repo["private"], "tags": [], "gated": False, "disabled": False, "downloads": 0, "likes": 0}
         self.send(200, {"id": name, "modelId": name, "sha": commit, "siblings": siblings, **facts})
         return None
 
@@ -208,6 +215,8 @@ class Handler(BaseHTTPRequestHandler):
         for line in content.splitlines():
             item = json.loads(line)
             value = item["value"]
+            if item["key"] == "header" and value.get("parentCommit") not in (None, repo["refs"][branch]):
+                return self.send(412, {"error": "another commit came before"})
             if item["key"] == "file":
                 data = base64.b64decode(value["content"])
                 changes[value["path"]] = {"sha256": self.store.add_blob(data), "size": len(data), "lfs": False}
