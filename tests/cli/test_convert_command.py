@@ -20,6 +20,7 @@ from tiny_models import KINDS, tiny_config, tiny_inputs, tiny_labels
 from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.checkpoint import model_folder
 from modeling_florenz.checkpoint.conversion import load_research_checkpoint
+from modeling_florenz.checkpoint.licences import license_of
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.resumable import hold
@@ -43,7 +44,10 @@ def test_converted_folder_gives_the_logits_of_the_checkpoint(kind: str, tmp_path
 @pytest.mark.parametrize("kind", KINDS)
 def test_folder_holds_what_save_pretrained_writes(kind: str, tmp_path: Path) -> None:
     source = write_research_checkpoint(tmp_path / "source", tiny_config(kind))
+    stated = {"gemma2": "gemma", "bart": "mit"}[kind]
+    (source / "README.md").write_text(f"---\nlicense: {stated}\n---\n")
     assert main(["convert", str(source), str(tmp_path / "out"), "--no-processor"]) == 0
+    assert license_of(tmp_path / "out") == stated
     FlorenzForConditionalGeneration.from_pretrained(tmp_path / "out").save_pretrained(tmp_path / "saved")
     names = {path.name for path in (tmp_path / "saved").iterdir()}
     assert {path.name for path in (tmp_path / "out").iterdir()} == names | {
@@ -56,6 +60,15 @@ def test_folder_holds_what_save_pretrained_writes(kind: str, tmp_path: Path) -> 
         (tmp_path / "saved" / "config.json").read_text()
     )
     assert ("Gemma is provided under" in (tmp_path / "out" / "NOTICE").read_text()) == (kind == "gemma2")
+
+
+def test_a_licence_that_is_not_stated_is_not_invented(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_research_checkpoint(tmp_path / "source", tiny_config("gemma2"))
+    assert main(["convert", str(source), str(tmp_path / "out"), "--no-processor"]) == 0
+    assert "source: no licence is stated, so none was written" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "LICENSE").exists()
+    assert not (tmp_path / "out" / "NOTICE").exists()
+    assert license_of(tmp_path / "out") == "unknown"
 
 
 def test_verification_prints_checksums(source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -251,7 +264,10 @@ def test_inspect_tells_the_published_size(tmp_path: Path, capsys: pytest.Capture
     config_from_size("3.5b").save_pretrained(tmp_path)
     assert main(["inspect", str(tmp_path), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert (found["size"], found["license"], found["decoder"]) == ("3.5b", "gemma", "gemma2")
+    assert (found["size"], found["license"], found["decoder"]) == ("3.5b", None, "gemma2")  # none is stated
+    (tmp_path / "README.md").write_text("---\nlicense: gemma\n---\n")
+    assert main(["inspect", str(tmp_path), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["license"] == "gemma"
     assert found["parameters"]["total"] == 3_485_001_498
     assert found["trainable"] == 1_097_649_690
     assert main(["inspect", str(tmp_path)]) == 0
