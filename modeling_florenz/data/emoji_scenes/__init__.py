@@ -1,1 +1,6 @@
 """Emoji scenes: a small world of images and texts, its sprites, and the script that writes it as a dataset."""
+
+from .world import Coverage, EmojiWorld, Scene
+
+
+__all__ = ["Coverage", "EmojiWorld", "Scene"]
