@@ -1,5 +1,6 @@
 """Read the JSON files of a model folder as a stranger's: small, flat, and with nothing that runs or loads more."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from .sources import read_json
 
 # Settings of real models have a few kilobytes and four levels.
 MAX_BYTES, MAX_DEPTH = 1 << 20, 32
+MAX_VOCABULARY_BYTES = 1 << 28  # Gemma's has 34 megabytes
 # Whoever loads a model decides about these. In a file they would load kernels, other weights or other numbers, or
 # change what the model returns.
 _OF_THE_LOADER: dict[str, tuple[Any, ...]] = {
@@ -162,6 +164,9 @@ def load_processor_files(folder: Path, config: FlorenzConfig) -> FlorenzProcesso
         for name in _PROCESSOR_FILES:
             if (folder / name).exists():
                 read_settings(folder / name)
+        for path in (*folder.iterdir(), *folder.glob("encoder_tokenizer/*")):
+            if path.suffix in (".json", ".jinja", ".model", ".txt") and path.stat().st_size > MAX_VOCABULARY_BYTES:
+                raise ValueError(f"{path} has {path.stat().st_size:,} bytes: use at most {MAX_VOCABULARY_BYTES:,}")
         processor = FlorenzProcessor.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
         _check_images(processor, config)
         for name, part, width in (
@@ -170,9 +175,26 @@ def load_processor_files(folder: Path, config: FlorenzConfig) -> FlorenzProcesso
         ):
             if (largest := max(part.get_vocab().values(), default=0)) >= width:
                 raise ValueError(f"the {name} has the id {largest}, but the model has {width} rows for it")
+            _check_patterns(name, part.backend_tokenizer)
     except Exception as error:  # broken files raise many kinds, from tokenizers and transformers
         raise ValueError(f"the processor of {folder} could not be loaded: {sentence(error)}") from error
     return processor
+
+
+def _check_patterns(name: str, backend: Any) -> None:
+    # A pattern can take longer than anyone waits; those of BART and Gemma are built in, or plain characters.
+    parts = [part for part in (backend.normalizer, backend.pre_tokenizer, backend.decoder) if part is not None]
+    level: list[Any] = [json.loads(part.__getstate__()) for part in parts]
+    while level:
+        for pattern in (outer.get("Regex") for outer in level if isinstance(outer, dict)):
+            if isinstance(pattern, str) and set(pattern) & set(r".^$*+?{}[]\|()"):
+                raise ValueError(f"the {name} has the pattern {pattern[:80]!r}: only plain characters can be trusted")
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, dict | list)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
 
 
 def _check_images(processor: FlorenzProcessor, config: FlorenzConfig) -> None:

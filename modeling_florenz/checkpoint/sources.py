@@ -62,6 +62,8 @@ def resolve_source(source: str | Path, revision: str | None = None, weights: boo
 def read_json(path: Path) -> Any:
     """Read a JSON file; say in one sentence why it could not be read."""
     _check_inside(path.parent, path)
+    if path.exists() and not path.is_file():  # a pipe would wait for someone to write into it
+        raise ValueError(f"{path} could not be read: it is not a file")
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
