@@ -178,6 +178,9 @@ class FlorenzConfig(PreTrainedConfig):
             decoder.decoder_start_token_id = self.decoder_start_token_id
             # BART forces token 2 at the end, which is Gemma's <bos>.
             decoder.forced_eos_token_id = None
+            # Its encoder half is not built, but a cache makes as many layers as that has.
+            decoder.encoder_layers = decoder.decoder_layers
+            decoder.encoder_attention_heads = decoder.decoder_attention_heads
             if not hasattr(decoder, "final_logit_softcapping"):
                 decoder.final_logit_softcapping = 30.0
 

@@ -39,12 +39,15 @@ from transformers.models.gemma2.modeling_gemma2 import (
     Gemma2RMSNorm,
     Gemma2RotaryEmbedding,
 )
-from transformers.utils import can_return_tuple
+from transformers.utils import can_return_tuple, logging
 from transformers.utils.deprecation import deprecate_kwarg
 from transformers.utils.generic import merge_with_config_defaults
 from transformers.utils.output_capturing import OutputRecorder, capture_outputs
 
 from .configuration_florenz import FlorenzConfig
+
+
+logger = logging.get_logger(__name__)
 
 
 class _ChunkedCrossEntropy(torch.autograd.Function):
@@ -316,6 +319,13 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
         self.rotary_emb = Gemma2RotaryEmbedding(config)
         self.gradient_checkpointing = False
         self.post_init()
+
+    def get_correct_attn_implementation(self, requested_attention: str | None, is_init_check: bool = False) -> str:
+        """Return what attention runs on: for a decoder with a soft cap, `eager` where `sdpa` is asked for."""
+        if requested_attention == "sdpa" and not self._supports_sdpa:
+            logger.warning_once("sdpa has no soft cap: the decoder runs on eager attention, tower and encoder on sdpa")
+            return "eager"
+        return super().get_correct_attn_implementation(requested_attention, is_init_check)
 
     @merge_with_config_defaults
     @capture_outputs
