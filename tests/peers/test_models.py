@@ -94,3 +94,8 @@ class TestBart(ModelSuite, unittest.TestCase):
 
 class TestGemma2(ModelSuite, unittest.TestCase):
     kind = "gemma2"
+
+
+def test_the_suite_for_generation_is_there() -> None:
+    if not peers.has_generation():
+        pytest.skip(f"the suite for generation could not be fetched from {peers.GENERATION}")
