@@ -26,7 +26,7 @@ def warn_of_cut_targets(parts: Iterable[Rows], processor: FlorenzProcessor, what
         targets = rows.column("target")
         total += len(targets)
         # A token is a byte at least, so that most targets need not be encoded.
-        long = [target for target in targets if len(target.encode()) + 2 > limit]
+        long = [target for target in targets if len(target.encode(errors="surrogatepass")) + 2 > limit]
         cut += sum(length > limit for length in processor.target_lengths(long)) if long else 0
     if cut:
         logger.warning(
