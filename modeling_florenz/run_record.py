@@ -5,6 +5,7 @@ import re
 import shlex
 import subprocess
 import sys
+from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,12 @@ def run_record() -> dict[str, Any]:
     loaded = {name: sys.modules[name].__version__ for name in _LIBRARIES if name in sys.modules}
     versions = {"python": platform.python_version(), "modeling_florenz": __version__, **loaded}
     return {"versions": versions, "hardware": hardware(), "git_commit": git_commit(), "command": command()}
+
+
+def environment() -> str:
+    """Return every installed package with its version, one a line, in the format of pip's requirements."""
+    found = {entry.metadata["Name"]: entry.version for entry in distributions()}
+    return "".join(f"{name}=={found[name]}\n" for name in sorted(found, key=str.lower))
 
 
 def hardware() -> str:

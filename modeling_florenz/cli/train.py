@@ -1,9 +1,12 @@
 """The command `florenz train`: run a recipe, one of the package's or one's own."""
 
 import argparse
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+
+from .exit_codes import DONE, SIGNALLED, SOME_FAILED
 
 
 def add_commands(commands: Any) -> None:
@@ -39,6 +42,7 @@ def _train(arguments: argparse.Namespace) -> int:
     from ..training.fine_tuning import fine_tune
     from ..training.recipe import read_recipe, recipe_path
     from ..training.smoke import smoke_values
+    from ..training.stop_signals import TrainingStopped
 
     path = recipe_path(arguments.recipe)
     values = read_recipe(path, arguments.set)
@@ -48,8 +52,12 @@ def _train(arguments: argparse.Namespace) -> int:
             print(f"{path.stem}: {run.results['steps']} steps, loss {run.results['training_loss']:.4f}: it runs")
         return 0
     values.setdefault("output_dir", f"runs/{path.stem}")
-    run = fine_tune(values)
+    try:
+        run = fine_tune(values)
+    except TrainingStopped as stop:
+        print(f"florenz: {stop}", file=sys.stderr)
+        return SIGNALLED + stop.number
     for name, value in run.results["metrics"].items():
         print(f"{name}: {value:.4f}")
     print(run.folder)
-    return 1 if run.results["skipped"] else 0
+    return SOME_FAILED if run.results["skipped"] else DONE

@@ -1,12 +1,12 @@
 """Render the card of a fine-tuned model or adapter from its recipe and its measured results."""
 
+from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
 from ..card_template import OWNER, fill, find_cards, table
-from ..data.datasets import find_dataset
 from .recipe import FlorenzTrainingArguments, RecipeArguments
 
 
@@ -42,7 +42,7 @@ def render_run_card(
     base = recipe.base_id or (Path(recipe.model).name if Path(recipe.model).is_dir() else recipe.model)
     on_hub = base.count("/") == 1 and not base.startswith((".", "/", "~"))
     base_model = base if on_hub else f"{OWNER}/{base}" if base == "florenz-tiny" else None
-    languages = sorted({code for source in recipe.train_data for code in source.languages})
+    languages = _languages(results)
     repository = training.hub_model_id or ("adapter" if is_adapter else "model")
     license = recipe.license or base_license
     scores = _own_metrics(recipe, results) if eval_results is None else eval_results
@@ -65,7 +65,7 @@ def render_run_card(
         "sample": "photo.jpg",
         "language": languages[0],
         "options": "",
-        "data": _data(recipe),
+        "data": _data(recipe, results),
         "training": _training(recipe, training, results, base, is_adapter),
         "results": _measured(results),
         "limits": _LIMITS,
@@ -75,12 +75,12 @@ def render_run_card(
     return fill(find_cards(), "adapter", metadata, values | (facts or {}))
 
 
-def _data(recipe: RecipeArguments) -> str:
-    lines = [
-        f"- {source.dataset}, {source.task if len(find_dataset(source.dataset).tasks) > 1 else source.split}: "
-        f"{', '.join(source.languages)}"
-        for source in recipe.train_data
-    ]
+def _languages(results: dict[str, Any]) -> list[str]:
+    return sorted({pair.partition("/")[2] for part in results["data"]["train"] for pair in part["rows"]})
+
+
+def _data(recipe: RecipeArguments, results: dict[str, Any]) -> str:
+    lines = [table(_loaded(results["data"]["train"]), ("data set", "split", "rows")), ""]
     if recipe.grounding or recipe.hidden_sources:
         where = f" into {', '.join(recipe.hiding_languages)}" if recipe.hiding_languages else ""
         lines.append(
@@ -96,6 +96,17 @@ def _data(recipe: RecipeArguments) -> str:
     return "\n".join(lines)
 
 
+def _loaded(parts: list[dict[str, Any]]) -> list[tuple[str, ...]]:
+    """Lay out what was loaded, one row for each data set and split, however many languages the recipe lists."""
+    found: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for part in parts:
+        found[part["dataset"], part["split"] or ""].update(part["rows"])
+    return [
+        (*names, ", ".join(f"{pair} {count:,}" for pair, count in sorted(counts.items())))
+        for names, counts in found.items()
+    ]
+
+
 def _training(
     recipe: RecipeArguments,
     training: FlorenzTrainingArguments,
@@ -104,7 +115,8 @@ def _training(
     is_adapter: bool,
 ) -> str:
     how = f"{recipe.method}, {recipe.lora_parts}, rank {recipe.lora_rank}" if is_adapter else recipe.method
-    batch = training.train_batch_size * training.gradient_accumulation_steps
+    processes = results["processes"]
+    batch = training.train_batch_size * training.gradient_accumulation_steps * processes
     schedule = getattr(training.lr_scheduler_type, "value", training.lr_scheduler_type)
     rows = [
         ("base", f"`{base}`" + (f" at `{recipe.revision}`" if recipe.revision else "")),
@@ -113,7 +125,7 @@ def _training(
         ("learning rate", f"`{training.learning_rate:g}`, {schedule}"),
         ("training loss", f"{results['training_loss']:.4f}"),
         ("seed", str(training.seed)),
-        ("hardware", results["hardware"]),
+        ("hardware", results["hardware"] + (f", {processes} processes" if processes > 1 else "")),
         ("examples skipped", str(len(results["skipped"]))),
     ]
     return table(rows, ("", ""))

@@ -2,33 +2,24 @@
 
 import json
 import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from peft import PeftModel
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
 from ..checkpoint.licences import UNKNOWN, license_of, pass_on_licences
-from ..checkpoint.loading import BUNDLED_NAME, find_model
+from ..checkpoint.loading import find_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..resumable import whole_folder, write_json, write_text
-from ..yaml_files import to_yaml
+from ..run_record import environment
 from .card import render_run_card
+from .finished_run import Run, published_recipe
 from .trainer import FlorenzTrainer
 from .training_run import Trained
 
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Run:
-    """Name what a finished run left: its folder, and the numbers of `results.json`."""
-
-    folder: Path
-    results: dict[str, Any]
 
 
 def export(trained: Trained) -> Run:
@@ -57,6 +48,7 @@ def export(trained: Trained) -> Run:
         prepared.processor.save_pretrained(partial)
         write_text(partial / "recipe.yaml", published_recipe(recipe.values))
         write_json(partial / "results.json", results)
+        write_text(partial / "environment.txt", environment())
         (partial / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
 
     with whole_folder(folder, replace=True) as partial:
@@ -74,13 +66,6 @@ def export(trained: Trained) -> Run:
             weights.merge_and_unload().save_pretrained(partial)
             write_rest(partial, False)
     return Run(folder, results)
-
-
-def published_recipe(values: dict[str, Any]) -> str:
-    """Return a recipe as YAML for readers elsewhere: without folders of this machine, with the base's public name."""
-    recipe = {key: value for key, value in values.items() if key not in ("output_dir", "data_folder", "base_id")}
-    recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    return to_yaml(recipe)
 
 
 def _save_weights(trainer: FlorenzTrainer, trained: FlorenzForConditionalGeneration | PeftModel, folder: Path) -> None:

@@ -5,9 +5,11 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..resumable import hold
-from .export import Run, export
+from .export import export
+from .finished_run import Run, finished_run
 from .preparation import prepare
 from .recipe import parse_recipe
+from .recipe_data import load_data
 from .training_run import train
 
 
@@ -26,12 +28,14 @@ def fine_tune(values: dict[str, Any]) -> Run:
     Raises:
         ValueError: recipe, model or data do not fit, or another process is training in the same folder; said before
             any training.
+        TrainingStopped: SIGINT or SIGTERM came; a checkpoint was saved before.
     """
     recipe = parse_recipe(values)
     # Processes that train together write to one folder by their first one.
     is_first = recipe.training.process_index == 0
     with hold(recipe.output / "run") if is_first else nullcontext():
-        run = export(train(prepare(recipe)))
+        data = load_data(recipe)
+        run = finished_run(data) or export(train(prepare(data)))
     if skipped := run.results["skipped"]:
         logger.warning("%d examples were skipped because their images could not be read", len(skipped))
     return run

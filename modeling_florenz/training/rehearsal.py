@@ -19,7 +19,7 @@ from ..data.rows import pixel_digest
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import JsonLines, hold, keep_settings
-from .training_data import Groups
+from .loaded_data import Groups
 
 
 class Rehearsal(Dataset):

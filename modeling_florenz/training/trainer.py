@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import Seq2SeqTrainer
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, TrainOutput
 
 from ..data.rows import Rows
 from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from .feature_cache import FeatureCache
+from .run_log import peak_memory_gb
 
 
 logger = logging.getLogger(__name__)
@@ -68,10 +70,15 @@ class FlorenzTrainer(Seq2SeqTrainer):
             self.label_smoother, self.compute_loss_func = None, SmoothedLoss(smoothing)
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
-        self.skipped: list[str] = []
+        self._skipped: list[str] = []
         self._samples = self._tokens = 0
         self._clock = time.perf_counter()
         self._contrast: float | None = None
+
+    def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
+        """Train; see Trainer."""
+        self._clock = time.perf_counter()
+        return super().train(*args, **kwargs)
 
     def compute_loss(
         self,
@@ -82,7 +89,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
     ) -> Any:
         inputs = dict(inputs)
         for reason in inputs.pop("skipped", ()):
-            self.skipped.append(reason)
+            if model.training:
+                self._skipped.append(reason)
             logger.warning("skipped: %s", reason)
         if model.training and not self.vision_train_mode:
             self.florenz.model.vision_tower.eval()
@@ -103,15 +111,30 @@ class FlorenzTrainer(Seq2SeqTrainer):
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
-        if "loss" in logs and self._samples:
-            seconds = time.perf_counter() - self._clock
-            logs = {**logs, "samples_per_second": round(self._samples / seconds, 2)}
-            logs["tokens_per_second"] = round(self._tokens / seconds, 1)
-            if torch.cuda.is_available():
-                logs["peak_memory_gb"] = round(torch.cuda.max_memory_allocated() / 1e9, 2)
-            self._samples = self._tokens = 0
-            self._clock = time.perf_counter()
+        """Log, and with a training loss also what was trained since the last one, over all processes."""
+        if "loss" not in logs:
+            super().log(logs, start_time)
+            return
+        seconds = time.perf_counter() - self._clock
+        own = (self._samples, self._tokens, self._skipped, peak_memory_gb())
+        found = gather_object([own]) if self.args.world_size > 1 else [own]
+        samples, tokens = (sum(part[index] for part in found) for index in (0, 1))
+        logs = {
+            **logs,
+            "examples": samples,
+            "tokens": tokens,
+            "seconds": round(seconds, 3),
+            "samples_per_second": round(samples / seconds, 2),
+            "tokens_per_second": round(tokens / seconds, 1),
+            "peak_memory_gb": max(part[3] for part in found),
+        }
         super().log(logs, start_time)
+        if skipped := [reason for part in found for reason in part[2]]:
+            # Not among the logs, as loggers take numbers only.
+            self.state.log_history[-1]["skipped"] = skipped  # type: ignore[assignment]
+        self._samples = self._tokens = 0
+        self._skipped = []
+        self._clock = time.perf_counter()
 
     def evaluate(
         self,

@@ -1,112 +1,17 @@
-"""Load the data of a recipe into groups by task and language, and turn rows into batches."""
+"""Turn rows into batches."""
 
-import logging
 import random
 import warnings
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..data.dataset_info import Part
-from ..data.datasets import find_dataset
-from ..data.hiding import Hiding
-from ..data.multi30k import ambiguous_coco_ids
-from ..data.rows import JoinedRows, Rows, TableRows
-from ..data.unlabelled import UNLABELLED
 from ..processing_florenz import FlorenzProcessor, to_rgb
 from .feature_cache import FeatureCache
 from .grounding import ground
-from .recipe import DataSource
-
-
-logger = logging.getLogger(__name__)
-
-Groups = dict[str, Rows]
-
-
-@dataclass(frozen=True)
-class DataOptions:
-    """Say how all parts of the data are loaded.
-
-    Args:
-        folder: what the folders of the parts are relative to.
-        seed: of scenes that are drawn for training.
-        stand_in: grey pictures where images are missing.
-        hiding: what the sources of translations leave to the image.
-        hidden_sources: probability that a source becomes "something".
-        excluded: COCO ids of images to leave out of COCO's training split.
-    """
-
-    folder: Path
-    seed: int
-    stand_in: bool = False
-    hiding: Hiding = Hiding()
-    hidden_sources: float = 0.0
-    excluded: frozenset[int] = frozenset()
-
-
-def load_source(source: DataSource, language: str, options: DataOptions) -> Rows:
-    """Load one part of the data in one language, checked row by row but without opening an image.
-
-    Raises:
-        ValueError: the folder, a file, a row or an image is missing or wrong; see the dataset's loader.
-    """
-    part = Part(
-        split=source.split,
-        language=language,
-        folder=options.folder / source.folder,
-        task=source.task,
-        examples=source.examples,
-        stand_in=options.stand_in,
-        seed=options.seed,
-        hiding=options.hiding,
-        hidden_sources=options.hidden_sources,
-        excluded=options.excluded,
-    )
-    return find_dataset(source.dataset).load(part)
-
-
-def load_groups(sources: Sequence[DataSource], options: DataOptions) -> Groups:
-    """Load all parts, one group for each `task/language`; captions of all lengths are one task here, as in the paper.
-
-    Raises:
-        ValueError: see `load_source`.
-    """
-    groups: dict[str, list[Rows]] = defaultdict(list)
-    for source in sources:
-        if source.optional and not (options.folder / source.folder).is_dir():
-            logger.warning("%s is left out: there is no folder %s", source.dataset, source.folder)
-            continue
-        for language in source.languages:
-            rows = load_source(source, language, options)
-            # Rows of a folder can name other tasks and languages than the source does.
-            places: dict[str, list[int]] = defaultdict(list)
-            for index, pair in enumerate(zip(rows.column("task"), rows.column("language"), strict=True)):
-                places[_group(*pair)].append(index)
-            for group, indices in places.items():
-                groups[group].append(rows.select(indices) if isinstance(rows, TableRows) else rows)
-    if not groups:
-        raise ValueError("no training data is left: every part of it is optional and missing")
-    return {pair: parts[0] if len(parts) == 1 else JoinedRows(parts) for pair, parts in groups.items()}
-
-
-def _group(task: str, language: str) -> str:
-    return f"{task if task in ('translate', UNLABELLED) else 'caption'}/{language}"
-
-
-def tested_coco_ids(sources: Sequence[DataSource], folder: Path) -> frozenset[int]:
-    """List the COCO images that Multi30K tests on, if both are among the data: they must not be trained on."""
-    if any(source.dataset == "coco_karpathy" for source in sources):
-        for source in sources:
-            if source.dataset.startswith("multi30k") and (folder / source.folder).is_dir():
-                return ambiguous_coco_ids(folder / source.folder)
-    return frozenset()
 
 
 def _with_rgb(row: dict[str, Any]) -> dict[str, Any]:

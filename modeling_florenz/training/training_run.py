@@ -1,13 +1,17 @@
 """Train what was prepared, going on where an interrupted run stopped, and measure it."""
 
-import time
+import threading
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from transformers import EarlyStoppingCallback
+from transformers import TrainerCallback
 
 from ..run_record import run_record
+from .patience import Patience
 from .preparation import Prepared
+from .run_log import LogBeforeSaving, measures, read_log
+from .stop_signals import SaveOnSignal
 from .trainer import FlorenzTrainer, last_complete_checkpoint
 from .training_data import TrainingCollator
 
@@ -28,9 +32,18 @@ class Trained:
 
 
 def train(prepared: Prepared) -> Trained:
-    """Train to the last step, from the newest complete checkpoint on, and evaluate at the end."""
+    """Train to the last step, from the newest complete checkpoint on, and evaluate at the end.
+
+    Raises:
+        ValueError: the best checkpoint, which should be the result, is gone.
+        TrainingStopped: SIGINT or SIGTERM came; a checkpoint was saved before.
+    """
     arguments, training = prepared.recipe.arguments, prepared.recipe.training
-    patience = arguments.early_stopping_patience
+    # Logged after all others had their say whether to save, and before a signal's checkpoint is written.
+    stop = SaveOnSignal()
+    callbacks: list[TrainerCallback] = [stop, LogBeforeSaving()]
+    if arguments.early_stopping_patience:
+        callbacks.append(Patience(arguments.early_stopping_patience))
     trainer = FlorenzTrainer(
         model=prepared.trainable,
         args=training,
@@ -38,25 +51,42 @@ def train(prepared: Prepared) -> Trained:
         train_dataset=prepared.train_data,
         eval_dataset=prepared.eval_data,
         processing_class=prepared.processor,
-        callbacks=[EarlyStoppingCallback(patience)] if patience else None,
+        callbacks=callbacks,
         loss_chunk_size=arguments.loss_chunk_size,
         vision_train_mode=arguments.vision_train_mode,
         florenz=prepared.model,
-        contrasts=prepared.contrasts,
+        contrasts=prepared.data.contrasts,
         features=prepared.features,
     )
-    start = time.perf_counter()
-    outcome = trainer.train(resume_from_checkpoint=last_complete_checkpoint(prepared.recipe.output))
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    with stop.listening() if in_main_thread else nullcontext():
+        trainer.train(resume_from_checkpoint=last_complete_checkpoint(prepared.recipe.output))
+    state = trainer.state
+    if training.load_best_model_at_end and state.best_metric is not None and state.best_model_checkpoint is None:
+        raise ValueError(
+            f"checkpoint-{state.best_global_step}, the best one, is gone from {prepared.recipe.output}: put it back"
+        )
+    every = int(state.logging_steps) if training.logging_strategy == "steps" else 0
+    log = read_log(state.log_history, every)
     results = {
         "label": "measured-here",
-        "steps": outcome.global_step,
-        "training_loss": outcome.training_loss,
-        "seconds_of_this_run": round(time.perf_counter() - start, 1),
+        "steps": state.global_step,
+        "best_step": state.best_global_step if training.load_best_model_at_end else None,
+        "training_loss": log.training_loss,
+        "loss_curve": log.loss_curve,
+        "evaluations": log.metrics,
+        "seconds": log.seconds,
+        "peak_memory_gb": log.peak_memory_gb,
+        "examples": log.examples,
+        "target_tokens": log.tokens,
+        "processes": training.world_size,
         "trainable_parameters": sum(p.numel() for p in prepared.trainable.parameters() if p.requires_grad),
+        "data": prepared.data.loaded,
+        "data_fingerprint": prepared.data.fingerprint,
         "shares": prepared.train_data.shares,
-        "skipped": trainer.skipped,
+        "skipped": log.skipped,
         "cut_targets": prepared.cut_targets,
-        "metrics": trainer.evaluate() if prepared.eval_data is not None else {},
+        "metrics": measures(trainer.evaluate()) if prepared.eval_data is not None else {},
         **run_record(),
     }
     return Trained(prepared, trainer, results)

@@ -8,10 +8,12 @@ from small_recipes import small_recipe
 
 from modeling_florenz.data.hiding import Hiding
 from modeling_florenz.resumable import hold
-from modeling_florenz.training.export import export, published_recipe
+from modeling_florenz.training.export import export
 from modeling_florenz.training.fine_tuning import fine_tune
+from modeling_florenz.training.finished_run import published_recipe
 from modeling_florenz.training.preparation import prepare
 from modeling_florenz.training.recipe import parse_recipe
+from modeling_florenz.training.recipe_data import load_data
 from modeling_florenz.training.training_run import train
 
 
@@ -20,7 +22,7 @@ SCENES = {"dataset": "emoji_scenes", "task": "translate", "languages": ["de", "f
 
 def test_each_step_gives_the_next_one_its_value(tmp_path):
     values = small_recipe(tmp_path / "run", max_steps=2, eval_data=[{**SCENES, "examples": 4}])
-    prepared = prepare(parse_recipe(values))
+    prepared = prepare(load_data(parse_recipe(values)))
     assert len(prepared.train_data) == 4
     assert len(prepared.eval_data) == 8
     assert prepared.train_data.shares == {"translate/de": 0.5, "translate/fr": 0.5}
@@ -40,7 +42,7 @@ def test_each_step_gives_the_next_one_its_value(tmp_path):
 
 def test_what_training_hides_evaluation_shows(tmp_path):
     values = small_recipe(tmp_path / "run", hiding="independent", grounding=1.0, eval_data=[SCENES])
-    prepared = prepare(parse_recipe(values))
+    prepared = prepare(load_data(parse_recipe(values)))
     trained_on, measured_on = (
         [data[index]["source"] for index in range(4)] for data in (prepared.train_data, prepared.eval_data)
     )
