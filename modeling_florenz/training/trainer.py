@@ -116,9 +116,9 @@ class FlorenzTrainer(Seq2SeqTrainer):
             super().log(logs, start_time)
             return
         seconds = time.perf_counter() - self._clock
-        own = (self._samples, self._tokens, self._skipped, peak_memory_gb())
+        own: tuple[int, int, list[str], float] = (self._samples, self._tokens, self._skipped, peak_memory_gb())
         found = gather_object([own]) if self.args.world_size > 1 else [own]
-        samples, tokens = (sum(part[index] for part in found) for index in (0, 1))
+        samples, tokens = sum(part[0] for part in found), sum(part[1] for part in found)
         logs = {
             **logs,
             "examples": samples,

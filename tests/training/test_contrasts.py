@@ -5,6 +5,7 @@ import pytest
 from modeling_florenz.training.fine_tuning import fine_tune
 from modeling_florenz.training.preparation import prepare
 from modeling_florenz.training.recipe import parse_recipe
+from modeling_florenz.training.recipe_data import load_data
 from modeling_florenz.training.smoke import smoke_values
 
 
@@ -27,8 +28,9 @@ def _values(folder, *eval_data):
 
 
 def test_contrasts_of_two_languages_are_all_evaluated(tmp_path):
-    prepared = prepare(parse_recipe(_values(tmp_path, {**COMMUTE, "languages": ["de", "fr"]})))
-    rows = [prepared.contrasts[index] for index in range(len(prepared.contrasts))]
+    values = _values(tmp_path, {**COMMUTE, "languages": ["de", "fr"]})
+    prepared = prepare(load_data(parse_recipe(values)))
+    rows = [prepared.data.contrasts[index] for index in range(len(prepared.data.contrasts))]
     assert [row["language"] for row in rows] == ["de"] * 6 + ["fr"] * 6
     assert all(row["incorrect"] and row["incorrect"] != row["target"] for row in rows)
     assert len(prepared.eval_data) == 12
