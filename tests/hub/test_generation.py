@@ -46,7 +46,8 @@ def test_a_padded_batch_gives_what_its_rows_give_alone(model, inputs, search) ->
     assert not torch.equal(batch, decode(model, inputs | {"attention_mask": torch.ones(3, 9).long()}).sequences)
 
 
-@pytest.mark.parametrize("backend", ["aot_eager", pytest.param("inductor", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["aot_eager", "inductor"])
 def test_a_compiled_decoder_step_is_one_graph_and_gives_the_same(model, inputs, backend) -> None:
     torch._dynamo.reset()
     counters.clear()
