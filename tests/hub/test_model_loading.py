@@ -27,13 +27,17 @@ def test_default_attention_is_the_fastest_exact_one(kind: str, overrides: dict, 
     torch.testing.assert_close(logits_of(default), logits_of(eager), atol=ROUNDING, rtol=0)
 
 
-def test_sdpa_is_refused_where_it_would_drop_a_soft_cap(tmp_path: Path) -> None:
+def test_sdpa_never_drops_a_soft_cap(tmp_path: Path) -> None:
     model = tiny_model("gemma2")
     model.save_pretrained(tmp_path)
-    with pytest.raises(ValueError, match="FlorenzDecoder does not support .*scaled_dot_product_attention"):
-        Model.from_pretrained(tmp_path, attn_implementation="sdpa")
-    with pytest.raises(ValueError, match="FlorenzDecoder does not support .*scaled_dot_product_attention"):
-        model.set_attn_implementation("sdpa")
+    eager = Model.from_pretrained(tmp_path, attn_implementation="eager").eval()
+    asked = Model.from_pretrained(tmp_path, attn_implementation="sdpa").eval()
+    later = Model.from_pretrained(tmp_path).eval()
+    later.set_attn_implementation("sdpa")
+    for other in (asked, later):
+        assert other.model.decoder.config._attn_implementation == "eager"
+        assert other.model.encoder.config._attn_implementation == "sdpa"
+        torch.testing.assert_close(logits_of(other), logits_of(eager), atol=ROUNDING, rtol=0)
 
 
 def reload_without(model: Model, folder: Path, *parts: str) -> tuple[Model, set[str]]:
