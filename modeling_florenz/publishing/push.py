@@ -35,7 +35,7 @@ _DECIDING = {
     "vocab.json",
 }
 _KEPT = ".gitattributes"  # the Hub's own
-_TRIES = 5
+_TRIES = 12  # of which many may fail on a bad line, as a push asks more than a dozen questions
 
 
 @dataclass(frozen=True)
