@@ -27,11 +27,6 @@ class Macs:
         """Return the sum of all parts."""
         return sum(vars(self).values())
 
-    @property
-    def without_tower(self) -> int:
-        """Return the sum of what is trained beside a frozen tower."""
-        return self.total - self.tower
-
 
 def forward_macs(config: FlorenzConfig, image_size: int, prompt_tokens: int, target_tokens: int) -> Macs:
     """Count the forward pass of one example, without weights and without running it.
@@ -63,11 +58,37 @@ def forward_macs(config: FlorenzConfig, image_size: int, prompt_tokens: int, tar
     return Macs(first.tower, first.projector, first.encoder, decoder, first.head)
 
 
-def training_compute(macs: Macs, samples: int, trained_share: float) -> dict[str, float]:
+def sample_macs(
+    model: FlorenzForConditionalGeneration, prompt_tokens: int, target_tokens: int, image_size: int
+) -> dict[str, int]:
+    """Count what the row of a run holds: `forward`, and `trained`, the share of it that trained parts have.
+
+    A part with any trained parameter counts as trained: gradients pass all of it.
+
+    Args:
+        model: whose `requires_grad` says what is trained.
+        prompt_tokens: length of the prompt.
+        target_tokens: length of the target.
+        image_size: side of the square image in px.
+    """
+    macs = forward_macs(model.config, image_size, prompt_tokens, target_tokens)
+    parts = {
+        "tower": model.model.vision_tower,
+        "projector": model.model.multi_modal_projector,
+        "encoder": model.model.encoder,
+        "decoder": model.model.decoder,
+        "head": model.lm_head,
+    }
+    trained = [name for name, part in parts.items() if any(value.requires_grad for value in part.parameters())]
+    return {"forward": macs.total, "trained": sum(getattr(macs, name) for name in trained)}
+
+
+def training_compute(forward: int, trained: int, samples: int, trained_share: float) -> dict[str, float]:
     """Return the multiply-accumulates of a training.
 
     Args:
-        macs: of one example.
+        forward: of one example.
+        trained: those of its trained parts, see `sample_macs`.
         samples: number of examples seen.
         trained_share: trained parameters over all.
 
@@ -80,13 +101,13 @@ def training_compute(macs: Macs, samples: int, trained_share: float) -> dict[str
     Example:
 
     ```python
-    >>> training_compute(Macs(10, 0, 5, 5, 5), samples=2, trained_share=0.6)
+    >>> training_compute(forward=25, trained=15, samples=2, trained_share=0.6)
     {'published': 80.0, 'backward_twice': 110.0}
     ```
     """
     return {
-        "published": samples * macs.total * (1 + trained_share),
-        "backward_twice": float(samples * (macs.total + 2 * macs.without_tower)),
+        "published": samples * forward * (1 + trained_share),
+        "backward_twice": float(samples * (forward + 2 * trained)),
     }
 
 

@@ -1,8 +1,9 @@
 """Multiply-accumulates of the published sizes are those of the research code's counter, part by part."""
 
 import pytest
+from tiny_models import tiny_model
 
-from modeling_florenz.scaling.macs import Macs, forward_macs, training_compute
+from modeling_florenz.scaling.macs import Macs, forward_macs, sample_macs, training_compute
 from modeling_florenz.sizes import config_from_size
 
 
@@ -33,6 +34,22 @@ def test_fused_attention_would_be_missed():
 
 def test_the_compute_of_a_training_is_the_published_formula():
     macs = PUBLISHED["0.4b"]
-    compute = training_compute(macs, samples=10_000, trained_share=0.7873)
+    compute = training_compute(macs.total, macs.total - macs.tower, samples=10_000, trained_share=0.7873)
     assert compute["published"] == pytest.approx(10_000 * macs.total * 1.7873)
     assert compute["backward_twice"] == 10_000 * (macs.total + 2 * (macs.total - macs.tower))
+
+
+def test_compute_of_the_paper_is_counted_from_what_training_trains_and_not_from_what_the_report_took_for_it():
+    trained, reported, parameters = 337_631_232, 280_131_072, 428_838_400
+    factors = [training_compute(1, 1, 1, share / parameters)["published"] for share in (trained, reported)]
+    assert factors == pytest.approx([1.7873, 1.6532], abs=5e-5)
+
+
+def test_a_sample_counts_the_parts_that_are_trained():
+    model = tiny_model("gemma2")
+    everything = sample_macs(model, 9, 7, 64)
+    model.model.vision_tower.requires_grad_(False)
+    without_tower = sample_macs(model, 9, 7, 64)
+    macs = forward_macs(model.config, 64, 9, 7)
+    assert everything == {"forward": macs.total, "trained": macs.total}
+    assert without_tower == {"forward": macs.total, "trained": macs.total - macs.tower}
