@@ -39,8 +39,9 @@ class _Help(argparse.Action):
 
 
 def _train(arguments: argparse.Namespace) -> int:
+    from ..evaluation.text_scores import score_texts
     from ..training.fine_tuning import fine_tune
-    from ..training.recipe import read_recipe, recipe_path
+    from ..training.recipe_file import read_recipe, recipe_path
     from ..training.smoke import smoke_values
     from ..training.stop_signals import TrainingStopped
 
@@ -48,12 +49,12 @@ def _train(arguments: argparse.Namespace) -> int:
     values = read_recipe(path, arguments.set)
     if arguments.smoke:
         with tempfile.TemporaryDirectory(prefix="florenz-smoke-") as folder:
-            run = fine_tune(smoke_values(values, Path(folder)))
+            run = fine_tune(smoke_values(values, Path(folder)), score_texts)
             print(f"{path.stem}: {run.results['steps']} steps, loss {run.results['training_loss']:.4f}: it runs")
         return 0
     values.setdefault("output_dir", f"runs/{path.stem}")
     try:
-        run = fine_tune(values)
+        run = fine_tune(values, score_texts)
     except TrainingStopped as stop:
         print(f"florenz: {stop}", file=sys.stderr)
         return SIGNALLED + stop.number

@@ -30,13 +30,17 @@ _FLORENCE = {
 }
 
 
-class FlorenzModel:
-    """Evaluate a Florenz, with an adapter if one is given."""
+class LoadedFlorenz:
+    """Evaluate a Florenz that is loaded already.
 
-    def __init__(self, name: str | None, revision: str | None = None, adapter: str | None = None) -> None:
-        captioner = Captioner(name, revision, adapter=adapter)
-        self.model, self.processor = captioner.model, captioner.processor
-        self.languages = captioner.languages
+    Args:
+        model: in evaluation mode, with its adapter, if it has one.
+        processor: of the model.
+    """
+
+    def __init__(self, model: Any, processor: Any) -> None:
+        self.model, self.processor = model, processor
+        self.languages = list(processor.languages)
 
     def writes(self, language: str) -> bool:
         return language in self.languages
@@ -75,6 +79,15 @@ class FlorenzModel:
     def perplexities(self, rows: Sequence[dict[str, Any]], targets: Sequence[str]) -> list[float]:
         images, sources, languages = ([row[name] for row in rows] for name in ("image", "source", "language"))
         return perplexities(self.model, self.processor, images, sources, targets, languages, len(rows))
+
+
+class FlorenzModel(LoadedFlorenz):
+    """Load a Florenz, with an adapter if one is given, and evaluate it."""
+
+    def __init__(self, name: str | None, revision: str | None = None, adapter: str | None = None) -> None:
+        captioner = Captioner(name, revision, adapter=adapter)
+        super().__init__(captioner.model, captioner.processor)
+        self.languages = captioner.languages
 
 
 class Florence2Model:

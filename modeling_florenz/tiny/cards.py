@@ -11,7 +11,8 @@ from ..card_template import LANGUAGES, OWNER, TAGS, coverage, fill, read_facts, 
 from ..data.emoji_scenes.parquet import FIELDS
 from ..data.emoji_scenes.parquet import LANGUAGES as DATASET_LANGUAGES
 from ..training.card import render_run_card
-from ..training.recipe import parse_recipe, read_recipe, recipe_path
+from ..training.recipe import parse_recipe
+from ..training.recipe_file import read_recipe, recipe_path
 from .evaluate import GIVEN, SELF_TAUGHT
 from .table import markdown
 

@@ -7,9 +7,11 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 
 from ..card_template import OWNER, fill, find_cards, table
-from .recipe import FlorenzTrainingArguments, RecipeArguments
+from .recipe import RecipeArguments
+from .trainer_arguments import FlorenzTrainingArguments
 
 
+CURVES = "loss_and_metrics.png"
 _LIMITS = (
     "Captions can name things that are not there. Languages and tasks outside the training data were not measured. "
     "What the card of the base model says about bias also applies here."
@@ -133,16 +135,20 @@ def _training(
 
 def _measured(results: dict[str, Any]) -> str:
     metrics = {name.removeprefix("eval_"): value for name, value in results["metrics"].items()}
-    if not metrics:
-        return "Not measured. `florenz evaluate --adapter` does it, on eight benchmarks."
-    rows = [(name.replace("_", " "), f"{value:.4f}") for name, value in metrics.items()]
-    return f"On the recipe's `eval_data`, at the end of the run.\n\n{table(rows, ('measure', 'value'))}"
+    parts = []
+    if metrics:
+        rows = [(name.replace("_", " "), f"{value:.4f}") for name, value in metrics.items()]
+        step = results["best_step"]
+        when = f"at step {step}, the best one, whose weights these are" if step else "at the end of the run"
+        parts += [f"On the recipe's `eval_data`, {when}.", table(rows, ("measure", "value"))]
+    else:
+        parts.append("Not measured. `florenz evaluate --adapter` does it, on eight benchmarks.")
+    parts.append(f"![Loss and measures of the run]({CURVES})")
+    return "\n\n".join(parts)
 
 
 def _own_metrics(recipe: RecipeArguments, results: dict[str, Any]) -> list[EvalResult] | None:
-    metrics = {"loss": results["metrics"].get("eval_loss")}
-    metrics["accuracy"] = results["metrics"].get("eval_contrastive_accuracy")
-    if all(value is None for value in metrics.values()):
+    if not results["metrics"]:
         return None
     held_out = ", ".join(f"{source.dataset} {source.split}" for source in recipe.eval_data)
     return [
@@ -150,9 +156,9 @@ def _own_metrics(recipe: RecipeArguments, results: dict[str, Any]) -> list[EvalR
             task_type="image-text-to-text",
             dataset_type=recipe.eval_data[0].dataset,
             dataset_name=held_out,
-            metric_type=name,
+            metric_type=name.partition("/")[0],
+            metric_name=name,
             metric_value=round(value, 4),
         )
-        for name, value in metrics.items()
-        if value is not None
+        for name, value in ((key.removeprefix("eval_"), value) for key, value in results["metrics"].items())
     ]

@@ -13,7 +13,8 @@ from ..checkpoint.loading import find_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..resumable import whole_folder, write_json, write_text
 from ..run_record import environment
-from .card import render_run_card
+from .card import CURVES, render_run_card
+from .curves import draw_curves
 from .finished_run import Run, published_recipe
 from .trainer import FlorenzTrainer
 from .training_run import Trained
@@ -49,6 +50,7 @@ def export(trained: Trained) -> Run:
         write_text(partial / "recipe.yaml", published_recipe(recipe.values))
         write_json(partial / "results.json", results)
         write_text(partial / "environment.txt", environment())
+        draw_curves(partial / CURVES, results["loss_curve"], results["evaluations"])
         (partial / "training_args.bin").unlink(missing_ok=True)  # pickled, and all of it stands in recipe.yaml
 
     with whole_folder(folder, replace=True) as partial:

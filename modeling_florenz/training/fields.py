@@ -23,17 +23,17 @@ def recipe_fields() -> dict[str, dict[str, str]]:
     '16'
     ```
     """
-    own = _parse(Path(__file__).with_name("recipe.py"))
+    recipe, trainer = (_parse(Path(__file__).with_name(name)) for name in ("recipe.py", "trainer_arguments.py"))
     found = importlib.util.find_spec("transformers")
     if found is None or not found.submodule_search_locations:
         raise ModuleNotFoundError("No module named 'transformers'", name="transformers")
     library = Path(found.submodule_search_locations[0])
     return {
-        "RecipeArguments": _class_fields(own, "RecipeArguments"),
+        "RecipeArguments": _class_fields(recipe, "RecipeArguments"),
         "FlorenzTrainingArguments": {
             **_class_fields(_parse(library / "training_args.py"), "TrainingArguments"),
             **_class_fields(_parse(library / "training_args_seq2seq.py"), "Seq2SeqTrainingArguments"),
-            **_class_fields(own, "FlorenzTrainingArguments"),
+            **_class_fields(trainer, "FlorenzTrainingArguments"),
         },
     }
 

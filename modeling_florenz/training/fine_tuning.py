@@ -5,6 +5,8 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..resumable import hold
+from .eval_metrics import TextScorer
+from .evaluation_checks import check_evaluation
 from .export import export
 from .finished_run import Run, finished_run
 from .preparation import prepare
@@ -16,11 +18,12 @@ from .training_run import train
 logger = logging.getLogger(__name__)
 
 
-def fine_tune(values: dict[str, Any]) -> Run:
+def fine_tune(values: dict[str, Any], scorer: TextScorer | None = None) -> Run:
     """Train as a recipe says, going on where an interrupted run of the same recipe stopped.
 
     Args:
         values: a recipe as `read_recipe` returns it.
+        scorer: of what the model writes, for `eval_metrics`; see `TextScorer`.
 
     Returns:
         `OUTPUT_DIR/adapter`, or `OUTPUT_DIR/model` where the whole model was trained, and what was measured.
@@ -31,11 +34,12 @@ def fine_tune(values: dict[str, Any]) -> Run:
         TrainingStopped: SIGINT or SIGTERM came; a checkpoint was saved before.
     """
     recipe = parse_recipe(values)
+    check_evaluation(recipe)
     # Processes that train together write to one folder by their first one.
     is_first = recipe.training.process_index == 0
     with hold(recipe.output / "run") if is_first else nullcontext():
         data = load_data(recipe)
-        run = finished_run(data) or export(train(prepare(data)))
+        run = finished_run(data) or export(train(prepare(data), scorer))
     if skipped := run.results["skipped"]:
         logger.warning("%d examples were skipped because their images could not be read", len(skipped))
     return run

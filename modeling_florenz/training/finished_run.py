@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.loading import BUNDLED_NAME
+from ..run_record import shorten
 from ..yaml_files import parse_yaml, read_yaml, to_yaml
 from .recipe_data import RecipeData
 
@@ -42,7 +43,15 @@ def published_recipe(values: dict[str, Any]) -> str:
     """Return a recipe as YAML for readers elsewhere: without folders of this machine, with the base's public name."""
     recipe = {key: value for key, value in values.items() if key not in _PRIVATE}
     recipe["model"] = values.get("base_id") or values.get("model", BUNDLED_NAME)
-    return to_yaml(recipe)
+    return to_yaml(_without_places(recipe))
+
+
+def _without_places(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_places(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [_without_places(entry) for entry in value]
+    return shorten(value) if isinstance(value, str) else value
 
 
 def _as_read(values: dict[str, Any]) -> Any:

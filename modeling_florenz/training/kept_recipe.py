@@ -6,7 +6,7 @@ from typing import Any
 
 from ..resumable import check_settings, write_text
 from ..yaml_files import read_yaml, to_yaml
-from .recipe import FlorenzTrainingArguments
+from .trainer_arguments import FlorenzTrainingArguments
 
 
 logger = logging.getLogger(__name__)

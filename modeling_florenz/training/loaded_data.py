@@ -13,7 +13,7 @@ from ..data.hiding import Hiding
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
 from ..data.unlabelled import UNLABELLED
-from .recipe import DataSource
+from .data_source import DataSource
 
 
 logger = logging.getLogger(__name__)

@@ -1,71 +1,20 @@
-"""Read a training recipe: one YAML file whose keys are the fields of two dataclasses."""
+"""The fields of a recipe beside those of Trainer, and a recipe as a whole."""
 
 import dataclasses
-import difflib
 import os
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
-
-import torch
-from transformers import Seq2SeqTrainingArguments
+from typing import Any
 
 from ..data.choices import check_choice
-from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
 from ..data.unlabelled import UNLABELLED
-from ..processing_florenz import TASKS
-from ..yaml_files import parse_yaml, read_yaml
 from .adapters import LORA_PARTS
+from .data_source import DataSource, read_source
+from .trainer_arguments import FlorenzTrainingArguments
 
 
-RECIPES = Path(__file__).parent / "recipes"
-_FLAGS = {
-    "yes": True,
-    "on": True,
-    "no": False,
-    "off": False,
-}
 METHODS = ("lora", "qlora", "full", "paper")
-
-
-@dataclass
-class DataSource:
-    """Name a part of the training or evaluation data."""
-
-    dataset: str  # one of data/datasets.py
-    folder: str = ""  # below data_folder; empty for the dataset's own
-    languages: list[str] = field(default_factory=lambda: ["en"])
-    split: str = "train"
-    task: str = "caption"  # of a dataset that has several, such as folder and emoji_scenes
-    examples: int = 0  # at most so many a language, the first ones; 0 for all
-    optional: bool = False  # leave it out, with a warning, where its folder is missing
-
-    def __post_init__(self) -> None:
-        dataset = find_dataset(self.dataset)
-        if set(dataset.splits) == {"test"}:
-            raise ValueError(f"{self.dataset} is for tests only: take another dataset, and florenz evaluate for this")
-        check_choice("task", self.task, TASKS)
-        if not isinstance(self.languages, list) or not self.languages:
-            raise ValueError(f"languages of {self.dataset} must be a list of ISO 639-1 codes, not {self.languages!r}")
-        if self.dataset == "folder" and len(self.languages) > 1:
-            raise ValueError("a folder takes one language, that of the rows which name none; the others name theirs")
-        if dataset.splits:
-            published = [dataset.published(self.split, language) for language in self.languages]
-        else:
-            published = []
-        if type(self.examples) is not int or self.examples < 0 or (0 in published and not self.examples):
-            raise ValueError(f"examples of {self.dataset} must be a positive number, not {self.examples!r}")
-        self.folder = os.path.expanduser(self.folder or dataset.folder)
-
-    @property
-    def only_task(self) -> str:
-        """Return the task of the rows that do not name another."""
-        tasks = find_dataset(self.dataset).tasks
-        return tasks[0] if len(tasks) == 1 else self.task
 
 
 @dataclass
@@ -108,6 +57,9 @@ class RecipeArguments:
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
     loss_chunk_size: int = 128  # target tokens whose logits exist at a time; 0 for all at once
+    eval_metrics: list[str] = field(default_factory=list)  # names are listed in the manual
+    eval_prefix: str = "off"  # caption prefix when the model writes for them: on, off, or auto as in evaluation
+    eval_samples: int = 8  # of what it writes, kept with their images at each evaluation; 0 for none
     early_stopping_patience: int = 0  # evaluations without a better metric_for_best_model; 0 never stops
 
     def __post_init__(self) -> None:
@@ -124,11 +76,11 @@ class RecipeArguments:
         for name in ("lora_rank", "lora_alpha", "rehearsal_examples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
-        for name in ("loss_chunk_size", "early_stopping_patience"):
+        for name in ("loss_chunk_size", "early_stopping_patience", "eval_samples"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         for name in ("train_data", "eval_data"):
-            setattr(self, name, [_source(name, entry) for entry in getattr(self, name)])
+            setattr(self, name, [read_source(name, entry) for entry in getattr(self, name)])
         if any(source.dataset == UNLABELLED for source in self.eval_data):
             raise ValueError(
                 "eval_data names unlabelled, which has no text to compare with: name it in train_data only"
@@ -158,41 +110,12 @@ class RecipeArguments:
             )
         if not self.hiding_languages:
             return
-        if any(source.dataset == "folder" for source in self.train_data):
-            return  # a folder's rows name their own tasks and languages
+        if any(source.names_own_tasks for source in self.train_data):
+            return
         translated = {
             language for source in self.train_data if source.only_task == "translate" for language in source.languages
         }
         self.source_hiding.check_languages(sorted(translated))
-
-
-@dataclass
-class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
-    """Trainer's own arguments, with defaults that fit Florenz; see the documentation of transformers."""
-
-    max_steps: int = 1000
-    per_device_train_batch_size: int = 8
-    learning_rate: float = 1e-4
-    lr_scheduler_type: str = "cosine"
-    warmup_steps: float = 100
-    logging_steps: float = 10
-    save_steps: float = 250
-    save_total_limit: int | None = 2
-    report_to: str | list[str] | None = "none"
-    remove_unused_columns: bool = False  # rows become tensors in the collator
-    prediction_loss_only: bool = True
-    train_sampling_strategy: str = "sequential"  # the mixture itself is the order
-    use_cpu: bool = field(default_factory=lambda: not torch.cuda.is_available())
-
-    def __post_init__(self) -> None:
-        for entry in dataclasses.fields(self):
-            if isinstance(value := getattr(self, entry.name, None), str) and value.startswith("~"):
-                setattr(self, entry.name, os.path.expanduser(value))
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {self.max_steps!r}: recipes are as long as they say")
-        if self.train_sampling_strategy != "sequential" or self.remove_unused_columns:
-            raise ValueError("train_sampling_strategy must stay sequential and remove_unused_columns false")
-        super().__post_init__()
 
 
 @dataclass(frozen=True)
@@ -209,42 +132,6 @@ class Recipe:
         return Path(str(self.training.output_dir))
 
 
-def recipe_path(name: str) -> Path:
-    """Find a recipe of the package by its name, or a file by its path.
-
-    Raises:
-        ValueError: there is neither.
-    """
-    packaged = RECIPES / f"{name}.yaml"
-    path = packaged if packaged.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
-        raise ValueError(f"{name} is neither a file nor one of the recipes {known}")
-    return path
-
-
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """Read a recipe and put `key=value` overrides, whose values are YAML, in the place of its own.
-
-    Raises:
-        ValueError: a key is unknown (the nearest valid one is named), or something is not YAML.
-    """
-    values = read_yaml(path)
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a recipe: it must be a YAML mapping of fields to values")
-    known = _annotations()
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ValueError(f"--set {override}: write it as key=value")
-        values[key.strip()] = parse_yaml(value, f"--set {override}")
-    for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"{path} has the unknown key {key!r}{_nearest(key, known)}")
-        values[key] = _typed(key, value, known[key])
-    return values
-
-
 def parse_recipe(values: dict[str, Any]) -> Recipe:
     """Build a recipe from its values, as `read_recipe` returns them.
 
@@ -258,49 +145,3 @@ def parse_recipe(values: dict[str, Any]) -> Recipe:
     except (TypeError, ImportError, RuntimeError) as error:
         raise ValueError(f"the recipe does not fit Trainer: {error}") from None
     return Recipe(values, arguments, training)
-
-
-def _nearest(key: str, known: Any) -> str:
-    matches = difflib.get_close_matches(str(key), list(known), n=1)
-    return f": did you mean {matches[0]}?" if matches else ": see florenz train --help"
-
-
-def _typed(key: str, value: Any, annotation: Any) -> Any:
-    """Bring a value to its field's type: 1 is a rate too, and `yes` a flag where a flag is meant."""
-    kinds = _kinds(annotation)
-    if bool in kinds and str not in kinds and isinstance(value, str):
-        value = _FLAGS.get(value.lower(), value)
-    fits = isinstance(value, (*kinds, int) if float in kinds else kinds)
-    if not fits or (isinstance(value, bool) and bool not in kinds):
-        names = " or ".join(dict.fromkeys(kind.__name__ for kind in kinds if kind is not NoneType))
-        raise ValueError(f"{key} must be of type {names}, not {value!r}")
-    return value
-
-
-@cache
-def _annotations() -> dict[str, Any]:
-    classes = (FlorenzTrainingArguments, RecipeArguments)
-    hints = {name: hint for kind in classes for name, hint in get_type_hints(kind).items()}
-    return {entry.name: hints[entry.name] for kind in classes for entry in dataclasses.fields(kind) if entry.init}
-
-
-def _kinds(annotation: Any) -> tuple[type, ...]:
-    """Return the classes of an annotation, `dict` for `dict[str, float]`."""
-    if get_origin(annotation) is Literal:
-        return tuple(type(value) for value in get_args(annotation))
-    if get_origin(annotation) in (Union, UnionType):
-        return tuple(kind for part in get_args(annotation) for kind in _kinds(part))
-    return (get_origin(annotation) or annotation,)
-
-
-def _source(name: str, entry: Any) -> DataSource:
-    if isinstance(entry, DataSource):
-        return entry
-    if not isinstance(entry, dict) or "dataset" not in entry:
-        raise ValueError(f"{name} must be a list of mappings with a dataset each, not {entry!r}")
-    known = [item.name for item in dataclasses.fields(DataSource)]
-    for key in entry:
-        if key not in known:
-            raise ValueError(f"{name}: {entry['dataset']} has the unknown key {key!r}{_nearest(key, known)}")
-    entry = {**entry, "optional": _typed(f"{name}: optional", entry.get("optional", False), bool)}
-    return DataSource(**entry)

@@ -4,6 +4,7 @@ import logging
 import os
 import time
 from pathlib import Path
+from statistics import mean
 from typing import Any
 
 import torch
@@ -16,8 +17,10 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, Tr
 from ..data.rows import Rows
 from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
+from .eval_metrics import CONTRASTS
 from .feature_cache import FeatureCache
 from .run_log import peak_memory_gb
+from .written_texts import WrittenTexts
 
 
 logger = logging.getLogger(__name__)
@@ -51,6 +54,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
         vision_train_mode: leave the vision tower in train mode, where it drops paths.
         florenz: the model inside, where `model` is an adapter around it.
         contrasts: rows with `incorrect` targets; evaluation counts how often the right one is likelier.
+        contrasts_by_language: also count that for each language.
+        written: measures what the model writes.
         features: keeps image tokens that the collator has not found there.
     """
 
@@ -61,6 +66,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
         vision_train_mode: bool = False,
         florenz: FlorenzForConditionalGeneration,
         contrasts: Rows | None = None,
+        contrasts_by_language: bool = False,
+        written: WrittenTexts | None = None,
         features: FeatureCache | None = None,
         **kwargs: Any,
     ) -> None:
@@ -70,10 +77,11 @@ class FlorenzTrainer(Seq2SeqTrainer):
             self.label_smoother, self.compute_loss_func = None, SmoothedLoss(smoothing)
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
+        self.contrasts_by_language, self.written = contrasts_by_language, written
         self._skipped: list[str] = []
         self._samples = self._tokens = 0
         self._clock = time.perf_counter()
-        self._contrast: float | None = None
+        self._measured: dict[str, float] = {}
 
     def train(self, *args: Any, **kwargs: Any) -> TrainOutput:
         """Train; see Trainer."""
@@ -143,8 +151,12 @@ class FlorenzTrainer(Seq2SeqTrainer):
         metric_key_prefix: str = "eval",
         **more: Any,
     ) -> dict[str, float]:
-        # Contrasts first: the callbacks that choose the best checkpoint look at what the inherited method returns.
-        self._contrast = None if self.contrasts is None else self._contrastive_accuracy(self.contrasts)
+        # Before the loss: the callbacks that choose the best checkpoint look at what the inherited method returns.
+        self._measured = {}
+        if self.contrasts is not None:
+            self._measured |= self._contrastive_accuracy(self.contrasts)
+        if self.written is not None:
+            self._measured |= self.written.measure(self.state.global_step)
         return super().evaluate(eval_dataset, ignore_keys, metric_key_prefix, **more)
 
     def evaluation_loop(
@@ -156,15 +168,16 @@ class FlorenzTrainer(Seq2SeqTrainer):
         metric_key_prefix: str = "eval",
     ) -> EvalLoopOutput:
         output = super().evaluation_loop(dataloader, description, prediction_loss_only, ignore_keys, metric_key_prefix)
-        if self._contrast is not None and output.metrics is not None:
-            output.metrics[f"{metric_key_prefix}_contrastive_accuracy"] = self._contrast
+        if output.metrics is not None:
+            output.metrics.update({f"{metric_key_prefix}_{name}": value for name, value in self._measured.items()})
         return output
 
-    def _contrastive_accuracy(self, contrasts: Rows) -> float:
+    def _contrastive_accuracy(self, contrasts: Rows) -> dict[str, float]:
+        """Return, in percent, how often the right target is likelier: of all contrasts, and by language."""
         model, size = self.florenz, self.args.per_device_eval_batch_size
         was_training = model.training
         model.eval()
-        right = 0
+        right: dict[str, list[bool]] = {}
         for start in range(0, len(contrasts), size):
             rows = [contrasts[index] for index in range(start, min(start + size, len(contrasts)))]
             images, sources, languages = ([row[name] for row in rows] for name in ("image", "source", "language"))
@@ -174,9 +187,13 @@ class FlorenzTrainer(Seq2SeqTrainer):
                 )
                 for side in ("target", "incorrect")
             ]
-            right += sum(target < incorrect for target, incorrect in zip(*values, strict=True))
+            for language, target, incorrect in zip(languages, *values, strict=True):
+                right.setdefault(language, []).append(target < incorrect)
         model.train(was_training)
-        return right / len(contrasts)
+        scores = {CONTRASTS: 100 * mean(found for each in right.values() for found in each)}
+        if self.contrasts_by_language:
+            scores |= {f"{CONTRASTS}/{language}": 100 * mean(each) for language, each in right.items()}
+        return scores
 
 
 def last_complete_checkpoint(folder: Path) -> str | None:

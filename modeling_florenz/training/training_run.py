@@ -2,18 +2,21 @@
 
 import threading
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from transformers import TrainerCallback
 
+from ..inference.evaluated import SearchProtocol
 from ..run_record import run_record
+from .eval_metrics import CONTRASTS, TextScorer
 from .patience import Patience
 from .preparation import Prepared
 from .run_log import LogBeforeSaving, measures, read_log
 from .stop_signals import SaveOnSignal
 from .trainer import FlorenzTrainer, last_complete_checkpoint
 from .training_data import TrainingCollator
+from .written_texts import WrittenTexts
 
 
 @dataclass(frozen=True)
@@ -31,8 +34,12 @@ class Trained:
     results: dict[str, Any]
 
 
-def train(prepared: Prepared) -> Trained:
+def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
     """Train to the last step, from the newest complete checkpoint on, and evaluate at the end.
+
+    Args:
+        prepared: what to train.
+        scorer: of what the model writes; needed for `eval_metrics`.
 
     Raises:
         ValueError: the best checkpoint, which should be the result, is gone.
@@ -56,6 +63,8 @@ def train(prepared: Prepared) -> Trained:
         vision_train_mode=arguments.vision_train_mode,
         florenz=prepared.model,
         contrasts=prepared.data.contrasts,
+        contrasts_by_language=CONTRASTS in arguments.eval_metrics,
+        written=_written(prepared, scorer),
         features=prepared.features,
     )
     in_main_thread = threading.current_thread() is threading.main_thread()
@@ -66,6 +75,11 @@ def train(prepared: Prepared) -> Trained:
         raise ValueError(
             f"checkpoint-{state.best_global_step}, the best one, is gone from {prepared.recipe.output}: put it back"
         )
+    log = read_log(state.log_history)
+    measured_at = state.best_global_step if training.load_best_model_at_end else state.global_step
+    metrics = dict(log.metrics).get(measured_at or 0)
+    if metrics is None:
+        metrics = measures(trainer.evaluate()) if prepared.eval_data is not None else {}
     every = int(state.logging_steps) if training.logging_strategy == "steps" else 0
     log = read_log(state.log_history, every)
     results = {
@@ -86,7 +100,34 @@ def train(prepared: Prepared) -> Trained:
         "shares": prepared.train_data.shares,
         "skipped": log.skipped,
         "cut_targets": prepared.cut_targets,
-        "metrics": measures(trainer.evaluate()) if prepared.eval_data is not None else {},
+        "metrics": metrics,
         **run_record(),
     }
     return Trained(prepared, trainer, results)
+
+
+def _written(prepared: Prepared, scorer: TextScorer | None) -> WrittenTexts | None:
+    arguments, training = prepared.recipe.arguments, prepared.recipe.training
+    metrics = [metric for metric in arguments.eval_metrics if metric != CONTRASTS]
+    if not metrics:
+        return None
+    if scorer is None:
+        raise ValueError("eval_metrics needs a scorer: pass modeling_florenz.evaluation.text_scores.score_texts")
+    usual = SearchProtocol()
+    return WrittenTexts(
+        model=prepared.model,
+        processor=prepared.processor,
+        groups=prepared.data.evaluation,
+        metrics=metrics,
+        scorer=scorer,
+        protocol=replace(
+            usual,
+            num_beams=training.generation_num_beams or usual.num_beams,
+            max_new_tokens=training.generation_max_length or usual.max_new_tokens,
+            prefix=arguments.eval_prefix,
+            image_size=arguments.image_size,
+        ),
+        batch_size=training.per_device_eval_batch_size,
+        folder=prepared.recipe.output / "samples",
+        samples=arguments.eval_samples,
+    )

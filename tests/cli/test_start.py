@@ -69,7 +69,8 @@ def test_choices_that_help_pages_list_are_those_of_the_library() -> None:
 
 def test_help_of_train_lists_the_fields_and_defaults_that_the_dataclasses_have() -> None:
     from modeling_florenz.training.fields import recipe_fields
-    from modeling_florenz.training.recipe import FlorenzTrainingArguments, RecipeArguments
+    from modeling_florenz.training.recipe import RecipeArguments
+    from modeling_florenz.training.trainer_arguments import FlorenzTrainingArguments
 
     written = recipe_fields()
     for kind in (RecipeArguments, FlorenzTrainingArguments):

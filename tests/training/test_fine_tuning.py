@@ -68,3 +68,6 @@ def test_a_published_recipe_names_no_folder_of_this_machine():
     values = {"model": "/home/me/base", "base_id": "me/base", "output_dir": "/home/me/run", "data_folder": "/data"}
     assert yaml.safe_load(published_recipe({**values, "max_steps": 3})) == {"model": "me/base", "max_steps": 3}
     assert yaml.safe_load(published_recipe({"max_steps": 3}))["model"] == "florenz-tiny"
+    own = {"model": "/home/me/base", "train_data": [{"dataset": "folder", "folder": "/home/me/photos"}]}
+    assert "/home" not in published_recipe(own)
+    assert yaml.safe_load(published_recipe(own))["train_data"] == [{"dataset": "folder", "folder": "photos"}]

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from modeling_florenz.cli import main
-from modeling_florenz.training.recipe import parse_recipe, read_recipe
+from modeling_florenz.training.recipe import parse_recipe
+from modeling_florenz.training.recipe_file import read_recipe
 
 
 DATA = "train_data: [{dataset: folder, folder: photos, languages: [no]}]\n"
@@ -37,6 +38,54 @@ def test_numbers_are_read_in_every_usual_form(tmp_path: Path) -> None:
     values = read_recipe(write(tmp_path, "learning_rate: 1e-4\nwarmup_steps: 10\nlora_rank: 08\n"))
     assert values["learning_rate"] == 1e-4
     assert values["lora_rank"] == 8
+
+
+def test_counts_are_read_in_every_usual_form(tmp_path: Path) -> None:
+    values = read_recipe(write(tmp_path, "max_steps: 1e3\nsave_steps: 2_500\n"), ["rehearsal_examples=2e2"])
+    assert [values[key] for key in ("max_steps", "save_steps", "rehearsal_examples")] == [1000, 2500, 200]
+    assert type(values["max_steps"]) is int
+
+
+def test_a_path_with_dots_leads_into_mappings_and_lists(tmp_path: Path) -> None:
+    overrides = [
+        "train_data.0.folder=other",
+        "train_data.1={dataset: folder, folder: more}",
+        "new_languages.it=Italian",
+        "lr_scheduler_kwargs.num_cycles=2",
+        "eval_metrics=[cider, exact]",
+        "eval_metrics.1=bleu",
+    ]
+    values = read_recipe(write(tmp_path, "new_languages: {no: Norwegian}\n"), overrides)
+    assert [source["folder"] for source in values["train_data"]] == ["other", "more"]
+    assert values["new_languages"] == {"no": "Norwegian", "it": "Italian"}
+    assert values["lr_scheduler_kwargs"] == {"num_cycles": 2}
+    assert values["eval_metrics"] == ["cider", "bleu"]
+
+
+def test_environment_variables_stand_in_texts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PHOTOS", "my photos")
+    monkeypatch.setenv("STEPS", "12")
+    path = write(tmp_path, "output_dir: runs/${PHOTOS}\nmax_steps: ${STEPS}\nrun_name: $${STEPS}\n")
+    values = read_recipe(path, ["train_data.0.folder=${PHOTOS}"])
+    assert values["output_dir"] == "runs/my photos"
+    assert values["max_steps"] == 12
+    assert values["run_name"] == "${STEPS}"
+    assert values["train_data"][0]["folder"] == "my photos"
+
+
+ASTRAY = {
+    "train_data.3.folder=x": "train_data has 1 entries, counted from 0: there is no entry '3'",
+    "train_data.first.folder=x": "there is no entry 'first'",
+    "max_steps.0=3": "max_steps is 5, which has no entries: leave 0 out",
+    "run_name=${NOT_SET_ANYWHERE}": "run_name asks for the environment variable 'NOT_SET_ANYWHERE', which is not set",
+    "trian_data.0.folder=x": "unknown key 'trian_data': did you mean train_data?",
+}
+
+
+@pytest.mark.parametrize("override", ASTRAY)
+def test_an_override_that_leads_nowhere_is_refused(override: str, tmp_path: Path, capsys) -> None:
+    assert main(["train", str(write(tmp_path, "max_steps: 5\n")), "--set", override]) == 2
+    assert ASTRAY[override] in capsys.readouterr().err
 
 
 REFUSED = {
