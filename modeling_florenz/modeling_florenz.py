@@ -64,6 +64,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
         labels: torch.Tensor,  # (tokens,), none of them -100
         softcap: float | None,
         chunk_size: int,
+        smoothing: float,
     ) -> torch.Tensor:
         for_hidden, for_weight = ctx.needs_input_grad[:2]
         exact = torch.promote_types(hidden_states.dtype, torch.float32)  # half precision is for the products only
@@ -82,6 +83,8 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
                 weights = logits
             # Two arrays of (tokens, vocabulary) are all that is ever held; what follows is in place.
             wanted = weights.gather(-1, target)
+            if smoothing:
+                wanted = (1 - smoothing) * wanted + smoothing * weights.mean(-1, keepdim=True)
             largest = weights.amax(-1, keepdim=True)
             weights = weights.sub_(largest).exp_()
             weight_sum = weights.sum(-1, keepdim=True)
@@ -89,7 +92,9 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             if not (for_hidden or for_weight):
                 continue
             gradient = weights.div_(weight_sum)
-            gradient.scatter_add_(-1, target, torch.full_like(wanted, -1))
+            gradient.scatter_add_(-1, target, torch.full_like(wanted, smoothing - 1))
+            if smoothing:
+                gradient.sub_(smoothing / gradient.shape[-1])
             if softcap is not None:
                 gradient.mul_(logits.square_().neg_().add_(1))  # the derivative of tanh is 1 - tanh^2
             gradient = gradient.to(hidden.dtype)
@@ -109,7 +114,7 @@ class _ChunkedCrossEntropy(torch.autograd.Function):
             raise RuntimeError("the chunked loss can go backward once: leave loss_chunk_size out to keep the graph")
         # Scaled in place, as a gradient of the head is as large as the head.
         gradients, ctx.gradients = ctx.gradients, None
-        return *(None if gradient is None else gradient.mul_(grad_total) for gradient in gradients), None, None, None
+        return *(None if gradient is None else gradient.mul_(grad_total) for gradient in gradients), *4 * (None,)
 
 
 def chunked_cross_entropy(
@@ -119,6 +124,7 @@ def chunked_cross_entropy(
     softcap: float | None,
     chunk_size: int,
     num_items_in_batch: torch.Tensor | int | None = None,
+    smoothing: float = 0.0,
 ) -> torch.Tensor:
     """Average the cross-entropy of the labels without ever holding all logits.
 
@@ -129,6 +135,7 @@ def chunked_cross_entropy(
         softcap: bound of the logits, as in Gemma-2; `None` for none.
         chunk_size: tokens whose logits exist at the same time.
         num_items_in_batch: what the sum is divided by, instead of the number of labels asked for.
+        smoothing: share of each label's probability that all tokens get alike.
 
     Returns:
         the same loss, and gradients, as those of `FlorenzForConditionalGeneration` with all logits.
@@ -136,7 +143,7 @@ def chunked_cross_entropy(
     asked = labels.ne(-100)
     if torch.is_autocast_enabled(hidden_states.device.type):
         hidden_states = hidden_states.to(torch.get_autocast_dtype(hidden_states.device.type))
-    total = _ChunkedCrossEntropy.apply(hidden_states[asked], weight, labels[asked], softcap, chunk_size)
+    total = _ChunkedCrossEntropy.apply(hidden_states[asked], weight, labels[asked], softcap, chunk_size, smoothing)
     return total / (asked.sum() if num_items_in_batch is None else num_items_in_batch)
 
 
@@ -613,6 +620,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         num_items_in_batch: torch.Tensor | int | None = None,
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         loss_chunk_size: int | None = None,
+        loss_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> Florence2Seq2SeqLMOutput:
         """Predict the decoder's next tokens, with a loss if `labels` are given.
@@ -626,6 +634,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             cache: what earlier calls left.
             mm_encoder_outputs: `{"image": model.get_image_features(pixel_values)}`, instead of `pixel_values`.
             loss_chunk_size: target tokens whose logits exist at a time; the output then has a loss and no logits.
+            loss_smoothing: share of each label's probability that all tokens get alike, from 0 to 1.
 
         Raises:
             ValueError: inputs that do not fit; see `FlorenzModel`.
@@ -655,12 +664,23 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         logits = loss = None
         if labels is not None and loss_chunk_size:
             loss = chunked_cross_entropy(
-                outputs.last_hidden_state, self.lm_head.weight, labels, cap, loss_chunk_size, num_items_in_batch
+                outputs.last_hidden_state,
+                self.lm_head.weight,
+                labels,
+                cap,
+                loss_chunk_size,
+                num_items_in_batch,
+                loss_smoothing,
             )
         else:
             logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
             logits = logits if cap is None else torch.tanh(logits / cap) * cap
-        if labels is not None and loss is None:
+        if logits is not None and labels is not None and loss_smoothing:
+            total = nn.functional.cross_entropy(
+                logits.float().flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=loss_smoothing
+            )
+            loss = total / (labels.ne(-100).sum() if num_items_in_batch is None else num_items_in_batch)
+        elif logits is not None and labels is not None:
             loss = self.loss_function(
                 logits, labels.contiguous(), self.config.text_config.vocab_size, num_items_in_batch=num_items_in_batch
             )

@@ -9,6 +9,7 @@ from .eval_metrics import TextScorer
 from .evaluation_checks import check_evaluation
 from .export import export
 from .finished_run import Run, finished_run
+from .full_disk import full_disk_said
 from .preparation import prepare
 from .recipe import parse_recipe
 from .recipe_data import load_data
@@ -39,7 +40,8 @@ def fine_tune(values: dict[str, Any], scorer: TextScorer | None = None) -> Run:
     is_first = recipe.training.process_index == 0
     with hold(recipe.output / "run") if is_first else nullcontext():
         data = load_data(recipe)
-        run = finished_run(data) or export(train(prepare(data), scorer))
+        with full_disk_said(recipe.output):
+            run = finished_run(data) or export(train(prepare(data), scorer))
     if skipped := run.results["skipped"]:
         logger.warning("%d examples were skipped because their images could not be read", len(skipped))
     return run

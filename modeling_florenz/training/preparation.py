@@ -18,6 +18,7 @@ from .mixture import Mixture, target_shares
 from .recipe import Recipe
 from .recipe_data import RecipeData
 from .rehearsal import rehearse
+from .run_length import count_in_steps, steps_per_epoch
 from .self_taught import with_self_taught
 from .target_lengths import warn_of_cut_targets
 
@@ -37,6 +38,7 @@ class Prepared:
         train_data: the draws of all steps, in their order.
         eval_data: all rows in a fixed order; None where the recipe names none.
         features: cache of image tokens, if the recipe asks for one.
+        steps_per_epoch: steps in which as many examples are drawn as there are rows.
         cut_targets: number of targets that are longer than the processor's limit.
     """
 
@@ -46,6 +48,7 @@ class Prepared:
     train_data: Mixture
     eval_data: Mixture | None
     features: FeatureCache | None
+    steps_per_epoch: int
     cut_targets: int
 
     @property
@@ -100,6 +103,8 @@ def prepare(data: RecipeData) -> Prepared:
     if arguments.cache_image_features:
         tower = weights_digest(model.model.vision_tower, model.model.multi_modal_projector)
         features = FeatureCache(recipe.output / "image_features", tower, arguments.image_size)
+    epoch = steps_per_epoch(training, sum(sizes_of(groups).values()), arguments.rehearsal)
+    count_in_steps(training, epoch)
     draws = training.max_steps * training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     return Prepared(
         data=data,
@@ -108,6 +113,7 @@ def prepare(data: RecipeData) -> Prepared:
         train_data=Mixture(mixed, shares, draws, training.seed),
         eval_data=evaluation_order(data.evaluation, training.seed),
         features=features,
+        steps_per_epoch=epoch,
         cut_targets=cut_targets,
     )
 

@@ -12,6 +12,7 @@ from ..data.unlabelled import UNLABELLED
 from .adapters import LORA_PARTS
 from .data_source import DataSource, read_source
 from .trainer_arguments import FlorenzTrainingArguments
+from .trainer_checks import check_fixed, check_trainer
 
 
 METHODS = ("lora", "qlora", "full", "paper")
@@ -140,8 +141,21 @@ def parse_recipe(values: dict[str, Any]) -> Recipe:
     """
     own = {entry.name for entry in dataclasses.fields(RecipeArguments)}
     arguments = RecipeArguments(**{key: value for key, value in values.items() if key in own})
+    given = {key: value for key, value in values.items() if key not in own}
+    check_fixed(given)
+    if "num_train_epochs" in given:
+        if given.setdefault("max_steps", -1) > 0:
+            raise ValueError(
+                f"max_steps is {given['max_steps']} beside num_train_epochs {given['num_train_epochs']}: give one, or "
+                "set max_steps to -1"
+            )
+        if given["num_train_epochs"] <= 0:
+            raise ValueError(f"num_train_epochs must be above 0, not {given['num_train_epochs']!r}")
+    elif given.get("max_steps", 1) < 1:
+        raise ValueError(f"max_steps must be at least 1, not {given['max_steps']!r}: recipes are as long as they say")
     try:
-        training = FlorenzTrainingArguments(**{key: value for key, value in values.items() if key not in own})
+        training = FlorenzTrainingArguments(**given)
     except (TypeError, ImportError, RuntimeError) as error:
         raise ValueError(f"the recipe does not fit Trainer: {error}") from None
+    check_trainer(training)
     return Recipe(values, arguments, training)

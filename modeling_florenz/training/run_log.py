@@ -68,7 +68,11 @@ def read_log(history: Sequence[Mapping[str, Any]], every: int = 0) -> RunLog:
 def measures(metrics: Mapping[str, Any]) -> dict[str, float]:
     """Return what was measured of the evaluation data, without how long that took."""
     timings = ("_runtime", "_per_second", "_time")
-    return {name: value for name, value in metrics.items() if name.startswith("eval_") and not name.endswith(timings)}
+    return {
+        name: value
+        for name, value in metrics.items()
+        if name.startswith("eval_") and not name.startswith("eval_mem_") and not name.endswith(timings)
+    }
 
 
 def peak_memory_gb() -> float:

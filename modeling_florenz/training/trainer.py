@@ -26,26 +26,6 @@ from .written_texts import WrittenTexts
 logger = logging.getLogger(__name__)
 
 
-class SmoothedLoss:
-    """Average the cross-entropy of labels that share some of their probability with all other tokens.
-
-    Args:
-        smoothing: the share, from 0 to 1.
-    """
-
-    def __init__(self, smoothing: float) -> None:
-        self.smoothing = smoothing
-
-    def __call__(
-        self, outputs: Any, labels: torch.Tensor, num_items_in_batch: torch.Tensor | int | None = None
-    ) -> torch.Tensor:
-        logits = outputs.logits.flatten(0, 1).float()
-        total = nn.functional.cross_entropy(
-            logits, labels.flatten(), ignore_index=-100, reduction="sum", label_smoothing=self.smoothing
-        )
-        return total / (labels.ne(-100).sum().clamp(min=1) if num_items_in_batch is None else num_items_in_batch)
-
-
 class FlorenzTrainer(Seq2SeqTrainer):
     """Train a Florenz, or an adapter on one, on a `Mixture`.
 
@@ -56,6 +36,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         contrasts: rows with `incorrect` targets; evaluation counts how often the right one is likelier.
         contrasts_by_language: also count that for each language.
         written: measures what the model writes.
+        steps_per_epoch: what an epoch in the log is.
         features: keeps image tokens that the collator has not found there.
     """
 
@@ -68,16 +49,17 @@ class FlorenzTrainer(Seq2SeqTrainer):
         contrasts: Rows | None = None,
         contrasts_by_language: bool = False,
         written: WrittenTexts | None = None,
+        steps_per_epoch: int | None = None,
         features: FeatureCache | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
-        if smoothing := self.args.label_smoothing_factor:
-            # The inherited smoother takes the labels away before the decoder's input is made of them.
-            self.label_smoother, self.compute_loss_func = None, SmoothedLoss(smoothing)
+        # The inherited smoother takes the labels away before the decoder's input is made of them: the model smooths.
+        self.label_smoother = None
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
         self.contrasts_by_language, self.written = contrasts_by_language, written
+        self.steps_per_epoch = steps_per_epoch
         self._skipped: list[str] = []
         self._samples = self._tokens = 0
         self._clock = time.perf_counter()
@@ -107,10 +89,10 @@ class FlorenzTrainer(Seq2SeqTrainer):
                 features = self.florenz.get_image_features(inputs.pop("pixel_values"))
             self.features.write(keys, features["pooler_output"])
             inputs["mm_encoder_outputs"] = {"image": features}
-        if self.compute_loss_func is not None:
-            inputs["decoder_input_ids"] = self.florenz.prepare_decoder_input_ids_from_labels(inputs["labels"])
+        if self.args.label_smoothing_factor:
+            inputs["loss_smoothing"] = self.args.label_smoothing_factor
         if model.training:
-            if self.loss_chunk_size and self.compute_loss_func is None:
+            if self.loss_chunk_size:
                 inputs["loss_chunk_size"] = self.loss_chunk_size
             self._samples += len(inputs["labels"])
             self._tokens += int(inputs["labels"].ne(-100).sum())
@@ -120,6 +102,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and with a training loss also what was trained since the last one, over all processes."""
+        if self.steps_per_epoch:
+            self.state.epoch = self.state.global_step / self.steps_per_epoch
         if "loss" not in logs:
             super().log(logs, start_time)
             return
@@ -197,11 +181,22 @@ class FlorenzTrainer(Seq2SeqTrainer):
 
 
 def last_complete_checkpoint(folder: Path) -> str | None:
-    """Find the newest checkpoint that was written to its end: Trainer writes `trainer_state.json` last."""
-    complete = []
+    """Find the newest checkpoint that was written to its end."""
+    complete = {step: path for step, path in checkpoint_steps(folder).items() if is_complete(path)}
+    return os.fspath(complete[max(complete)]) if complete else None
+
+
+def checkpoint_steps(folder: Path) -> dict[int, Path]:
+    """Return the checkpoints of a run by their steps, those that were not written to their end too."""
+    found = {}
     for checkpoint in folder.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
-        state = checkpoint / "trainer_state.json"
         number = checkpoint.name.removeprefix(f"{PREFIX_CHECKPOINT_DIR}-")
-        if number.isdigit() and state.is_file() and state.read_text(encoding="utf-8").rstrip().endswith("}"):
-            complete.append((int(number), os.fspath(checkpoint)))
-    return max(complete)[1] if complete else None
+        if number.isdigit():
+            found[int(number)] = checkpoint
+    return found
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Return whether a checkpoint was written to its end: Trainer writes `trainer_state.json` last."""
+    state = checkpoint / "trainer_state.json"
+    return state.is_file() and state.read_text(encoding="utf-8").rstrip().endswith("}")

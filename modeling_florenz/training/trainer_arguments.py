@@ -30,8 +30,4 @@ class FlorenzTrainingArguments(Seq2SeqTrainingArguments):
         for entry in dataclasses.fields(self):
             if isinstance(value := getattr(self, entry.name, None), str) and value.startswith("~"):
                 setattr(self, entry.name, os.path.expanduser(value))
-        if self.max_steps < 1:
-            raise ValueError(f"max_steps must be at least 1, not {self.max_steps!r}: recipes are as long as they say")
-        if self.train_sampling_strategy != "sequential" or self.remove_unused_columns:
-            raise ValueError("train_sampling_strategy must stay sequential and remove_unused_columns false")
         super().__post_init__()

@@ -65,6 +65,7 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
         contrasts=prepared.data.contrasts,
         contrasts_by_language=CONTRASTS in arguments.eval_metrics,
         written=_written(prepared, scorer),
+        steps_per_epoch=prepared.steps_per_epoch,
         features=prepared.features,
     )
     in_main_thread = threading.current_thread() is threading.main_thread()

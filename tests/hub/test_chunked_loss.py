@@ -3,6 +3,7 @@
 import pytest
 import torch
 from tiny_models import KINDS, tiny_inputs, tiny_labels, tiny_model
+from transformers.utils import find_labels
 
 from modeling_florenz.modeling_florenz import chunked_cross_entropy
 from modeling_florenz.training.adapters import add_adapter, lora_config
@@ -34,6 +35,34 @@ def test_chunked_loss_and_gradients_equal_the_plain_ones(kind, softcap, chunk):
                 assert found[name].norm() < 1e-5
             else:
                 assert (found[name] - wanted[name]).norm() <= 1e-5 * wanted[name].norm(), name
+
+
+@pytest.mark.parametrize("softcap", [30.0, None])
+@pytest.mark.parametrize("kind", KINDS)
+def test_smoothed_labels_have_the_loss_of_torch_and_the_same_gradients_in_chunks(kind, softcap):
+    model = tiny_model(kind)
+    model.config.text_config.final_logit_softcapping = softcap
+    labels = tiny_labels()
+    with torch.no_grad():
+        logits = model(**tiny_inputs(), labels=labels).logits
+    expected = torch.nn.functional.cross_entropy(logits.flatten(0, 1), labels.flatten(), label_smoothing=0.1)
+    for items in (None, torch.tensor(57)):
+        plain, wanted = _gradients(model, num_items_in_batch=items, loss_smoothing=0.1)
+        if items is None:
+            assert abs(plain - expected) <= 1e-6
+            assert abs(plain - _gradients(model)[0]) > 1e-3
+        for chunk in CHUNKS:
+            loss, found = _gradients(model, num_items_in_batch=items, loss_smoothing=0.1, loss_chunk_size=chunk)
+            assert abs(loss - plain) <= 1e-6
+            for name in wanted:
+                if not name.endswith("k_proj.bias"):
+                    assert (found[name] - wanted[name]).norm() <= 1e-5 * wanted[name].norm(), name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_trainer_takes_nothing_but_labels_for_labels(kind):
+    # It measures no loss where an argument whose name holds "label" is not in the batch.
+    assert find_labels(type(tiny_model(kind))) == ["labels"]
 
 
 def test_logits_are_not_given_beside_a_chunked_loss():
