@@ -18,8 +18,8 @@ COMPUTE = {"compute": "published: S · F · (1 + P_trained / P)", "backward": "S
 SIZES = {"parameters": "all", "without_embeddings": "all but both tables of embeddings"}
 PROTOCOL = (
     "least squares of logarithms of base 10 on means over seeds, one value a cell; intervals of 95 % by Student's t, "
-    "and by the bootstrap over cells; offset by the Huber loss from 50 starts, with its profile interval; compute laws "
-    "on the front of the cells; diverged runs are left out"
+    "and by the bootstrap over cells; offset by the Huber loss from 50 starts, with its profile interval; "
+    "compute laws on the front of the cells; diverged runs are left out"
 )
 
 
@@ -63,19 +63,20 @@ def _grounding(rows: Sequence[dict[str, Any]], arm: str) -> float:
 def _group(cells: list[Cell], spoken: list[Cell], group: str) -> dict[str, Any]:
     def on_front(variable: str) -> dict[str, Any]:
         loss = np.array([cell.loss(group) for cell in cells])
-        kept = [cell for cell, is_in in zip(cells, front(columns(cells, variable)[variable], loss)) if is_in]
+        is_front = front(columns(cells, variable)[variable], loss)
+        kept = [cell for cell, inside in zip(cells, is_front, strict=True) if inside]
         cells_of_front = [[cell.width, cell.steps] for cell in kept]
         return {"front": cells_of_front} | _or_refused(lambda: _laws(kept, group, variable))
+
+    def held_out(without: str) -> dict[str, Any]:
+        return _or_refused(lambda: check_held_out(cells, group, ("parameters", "samples"), without))
 
     return {
         "seed_spread": seed_spread(cells, group),
         "compute": {name: on_front(name) for name in COMPUTE},
         "size_samples": {size: _laws(cells, group, size, "samples") for size in SIZES},
         "captioned": _or_refused(lambda: _laws(spoken, group, "parameters", "samples", "captioned", offset=False)),
-        "held_out": {
-            name: _or_refused(lambda without=without: check_held_out(cells, group, ("parameters", "samples"), without))
-            for name, without in CHECKS.items()
-        },
+        "held_out": {name: held_out(without) for name, without in CHECKS.items()},
     }
 
 

@@ -9,7 +9,7 @@ pytest.importorskip("statsmodels")
 from modeling_florenz.scaling.laws import beyond, bootstrap, fit_law, front, predict, residuals  # noqa: E402
 
 
-# Constant, slope of parameters and slope of samples: the paper's Table 3, to the two digits it prints, with its intervals.
+# Constant, slope of parameters and slope of samples: the paper's Table 3, to two digits as printed, and its intervals.
 TABLE_3 = {
     "unseen captioning": (2.30, -0.16, -0.04),
     "seen translation": (3.03, -0.15, -0.19),
