@@ -66,7 +66,7 @@ def twice(rows: list[dict[str, Any]]) -> None:
     [
         (
             without("parameters"),
-            "the run plain-32-250-0 has no parameters: give a table that florenz scaling run wrote",
+            "the run plain-32-250-0 has no parameters: give a table that florenz",
         ),
         (with_nan, "has the loss nan of seen_captioning: mark it as diverged, or run it again"),
         (another_schema, "has a loss without unseen_captioning"),
