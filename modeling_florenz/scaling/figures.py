@@ -1,6 +1,6 @@
 """Draw figures that are equal byte for byte on every run, and can be read in grey print and without red and green."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -63,6 +63,25 @@ def styles(keys: Sequence[Any]) -> dict[Any, dict[str, Any]]:
         }
         for place, key in enumerate(keys)
     }
+
+
+def log_axis(axis: Any, values: Iterable[float]) -> None:
+    """Make an axis logarithmic, with plain numbers at the values given, or at powers of ten and halfway between."""
+    from matplotlib.ticker import FuncFormatter, LogFormatterSciNotation, LogLocator, NullFormatter, NullLocator
+
+    getattr(axis.axes, f"set_{axis.axis_name}scale")("log")
+    places = sorted(set(values))
+    axis.set_minor_formatter(NullFormatter())
+    if places:
+        axis.set_ticks(places)
+        axis.set_minor_locator(NullLocator())
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1, 3)))
+        high = axis.get_view_interval()[1]
+        axis.set_major_formatter(
+            LogFormatterSciNotation() if high > 1e4 else FuncFormatter(lambda value, _: f"{value:g}")
+        )
 
 
 def legend(drawn: Any, axes: Any, title: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .figures import INK, figure, legend, styles
+from .figures import INK, figure, legend, log_axis, styles
 from .law_file import stored_law
 from .law_rows import GROUPS, Cell, columns, make_cells, read_rows
 from .laws import Law, design, front, predict, residuals
@@ -87,7 +87,9 @@ def draw_compute(cells: Sequence[Cell], report: dict[str, Any], folder: Path) ->
             ring = {"ls": "", "marker": "o", "ms": 13, "mfc": "none", "mec": INK}
             axes.plot(compute[inside], loss[inside], label="on the front", **ring)
             _points(axes, cells, "compute", loss)
-            axes.set(xscale="log", yscale="log", title=TITLES[group], xlabel="compute of training, MACs")
+            axes.set(title=TITLES[group], xlabel="compute of training, MACs")
+            log_axis(axes.xaxis, ())
+            log_axis(axes.yaxis, ())
         panels[0].set_ylabel(LOSS)
         legend(drawn, panels[0], "width")
 
@@ -105,7 +107,9 @@ def draw_samples(cells: Sequence[Cell], report: dict[str, Any], folder: Path) ->
                     points = {"parameters": np.full(20, sizes[width], float), "samples": line}
                     axes.plot(line, 10 ** (design(points) @ np.array(law.estimates)), color=style["color"], lw=1.5)
             _points(axes, cells, "samples", _loss(cells, group))
-            axes.set(xscale="log", yscale="log", title=TITLES[group], xlabel="samples seen in training")
+            axes.set(title=TITLES[group], xlabel="samples seen in training")
+            log_axis(axes.xaxis, samples)
+            log_axis(axes.yaxis, ())
         panels[0].set_ylabel(LOSS)
         legend(drawn, panels[0], "width; lines: the law of size and samples")
 
@@ -119,7 +123,8 @@ def draw_residuals(cells: Sequence[Cell], report: dict[str, Any], folder: Path) 
                 off = residuals(law, columns(cells, "parameters", "samples"), _loss(cells, group))
                 axes.axhline(0, color=INK, lw=1)
                 _points(axes, cells, "samples", off)
-            axes.set(xscale="log", title=TITLES[group], xlabel="samples seen in training")
+            axes.set(title=TITLES[group], xlabel="samples seen in training")
+            log_axis(axes.xaxis, columns(cells, "samples")["samples"])
         panels[0].set_ylabel("log10 of loss over the law's")
         legend(drawn, panels[0], "width")
 
@@ -149,10 +154,9 @@ def draw_hiding(cells: Sequence[Cell], table: Sequence[dict[str, Any]], folder: 
                 chosen = [cell for cell in cells if cell.arm == arm and cell.width == width]
                 steps, loss = [cell.steps for cell in chosen], _loss(chosen, group)
                 axes.plot(steps, loss, lw=1.5, ms=7, label=f"{shares[arm]:g}", **style)
-            axes.set(xscale="log", yscale="log", title=TITLES[group], xlabel=f"steps of training, width {width}")
-            ticks = sorted({cell.steps for cell in cells if cell.width == width})
-            axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
-            axes.set_xticks([], minor=True)
+            axes.set(title=TITLES[group], xlabel=f"steps of training, width {width}")
+            log_axis(axes.xaxis, [cell.steps for cell in cells if cell.width == width])
+            log_axis(axes.yaxis, ())
         panels[0].set_ylabel(LOSS)
         legend(drawn, panels[0], "share of source words hidden")
     return True

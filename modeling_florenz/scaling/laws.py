@@ -169,11 +169,8 @@ def bootstrap(
     """
     matrix, target = design(variables), np.log10(loss)
     chosen = np.random.default_rng(seed).integers(len(loss), size=(draws, len(loss)))
-    found = [
-        np.linalg.lstsq(matrix[rows], target[rows], rcond=None)[0]
-        for rows in chosen
-        if np.linalg.matrix_rank(matrix[rows], tol=1e-6) == matrix.shape[1]
-    ]
+    chosen = chosen[np.linalg.matrix_rank(matrix[chosen], tol=1e-6) == matrix.shape[1]]
+    found = np.squeeze(np.linalg.pinv(matrix[chosen]) @ target[chosen][..., None], -1)
     low, high = np.quantile(found, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2), axis=0)
     terms = ("constant", *variables)
     return {name: (float(a), float(b)) for name, a, b in zip(terms, low, high, strict=True)}

@@ -116,15 +116,26 @@ class _Fit:
         powers = np.clip(self.matrix @ values, -300, 300)
         return np.log10(offset + 10**powers) - self.target
 
+    def _slopes(self, values: np.ndarray, offset: float) -> tuple[np.ndarray, np.ndarray]:
+        # Derivatives of the residuals by the coefficients and by the offset.
+        powers = 10 ** np.clip(self.matrix @ values, -300, 300)
+        return self.matrix * (powers / (offset + powers))[:, None], 1 / (np.log(10) * (offset + powers))
+
     def search(self, values: np.ndarray, offset: float) -> tuple[float, np.ndarray, float]:
         """Return cost, coefficients and offset of the fit that a start leads to."""
         from scipy.optimize import least_squares
 
         scale = self.loss.min()
         bound = np.full(len(values), np.inf)
+
+        def slopes(end: np.ndarray) -> np.ndarray:
+            by_values, by_offset = self._slopes(end[:-1], end[-1] * scale)
+            return np.column_stack([by_values, by_offset * scale])
+
         found = least_squares(
             lambda end: self._residuals(end[:-1], end[-1] * scale),
             [*values, offset / scale],
+            slopes,
             bounds=([*-bound, 0.0], [*bound, _MOST]),
             loss="huber",
             f_scale=self.bend,
@@ -140,6 +151,7 @@ class _Fit:
         found = least_squares(
             lambda values: self._residuals(values, offset),
             self.without_robustness(offset),
+            lambda values: self._slopes(values, offset)[0],
             loss="huber",
             f_scale=self.bend,
         )

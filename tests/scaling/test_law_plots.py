@@ -3,6 +3,7 @@
 import json
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import pytest
 from law_tables import make_rows, write_rows
@@ -10,6 +11,8 @@ from law_tables import make_rows, write_rows
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("statsmodels")
+
+from matplotlib.text import Text  # noqa: E402
 
 from modeling_florenz.scaling import law_plots  # noqa: E402
 from modeling_florenz.scaling.law_report import make_report  # noqa: E402
@@ -25,18 +28,40 @@ DOSE = {
 }
 
 
-def make_table(folder: Path) -> Path:
+@pytest.fixture(scope="module")
+def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = make_rows() + make_rows(widths=(160,), seeds=(0,), arm="partial", grounding=0.5)
-    return write_rows(folder / "law.jsonl", rows)
+    return write_rows(tmp_path_factory.mktemp("table") / "law.jsonl", rows)
 
 
-def test_figures_are_equal_byte_for_byte_on_a_second_run(tmp_path: Path):
-    table = make_table(tmp_path)
-    report = make_report(table, "plain")
+@pytest.fixture(scope="module")
+def report(table: Path) -> dict[str, Any]:
+    return make_report(table, "plain")
+
+
+def test_figures_are_equal_byte_for_byte_on_a_second_run_and_no_texts_overlap(
+    tmp_path: Path, table: Path, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+):
+    places: dict[Text, Any] = {}  # as last drawn, in the PNG
+    draw = Text.draw
+
+    def draw_and_note(text: Text, renderer: Any, *arguments: Any, **options: Any) -> None:
+        draw(text, renderer, *arguments, **options)
+        if text.get_text() and text.get_visible():
+            places[text] = text.get_window_extent(renderer)
+
+    monkeypatch.setattr(Text, "draw", draw_and_note)
     dose = tmp_path / "prefix.json"
     dose.write_text(json.dumps(DOSE))
     first, second = tmp_path / "first", tmp_path / "second"
     paths = law_plots.draw_all(table, report, first, dose)
+    overlaps = [
+        (one.get_text(), other.get_text())
+        for one, other in combinations(places, 2)
+        if one.figure is other.figure and places[one].overlaps(places[other])
+    ]
+    assert len(places) > 100 and overlaps == []
+    monkeypatch.undo()
     law_plots.draw_all(table, report, second, dose)
     names = ["law-compute", "law-samples", "law-residuals", "hiding", "prefix-dose"]
     assert paths == [first / f"{name}.svg" for name in names]
@@ -46,41 +71,13 @@ def test_figures_are_equal_byte_for_byte_on_a_second_run(tmp_path: Path):
     assert b"dc:date" not in paths[0].read_bytes()
 
 
-def test_no_texts_overlap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    from matplotlib.text import Text
-
-    checked = []
-    inherited = law_plots.legend
-
-    def legend_and_check(drawn, axes, title):
-        inherited(drawn, axes, title)
-        drawn.canvas.draw()
-        boxes = [
-            (text.get_text(), text.get_window_extent())
-            for text in drawn.findobj(Text)
-            if text.get_text() and text.get_visible()
-        ]
-        checked.append([pair for pair in combinations(boxes, 2) if pair[0][1].overlaps(pair[1][1])])
-
-    monkeypatch.setattr(law_plots, "legend", legend_and_check)
-    table = make_table(tmp_path)
-    dose = tmp_path / "prefix.json"
-    dose.write_text(json.dumps(DOSE))
-    law_plots.draw_all(table, make_report(table, "plain"), tmp_path / "plots", dose)
-    assert len(checked) == 5
-    assert [[(a, b) for (a, _), (b, _) in pairs] for pairs in checked] == [[], [], [], [], []]
-
-
-def test_a_report_of_other_runs_is_refused(tmp_path: Path):
-    table = make_table(tmp_path)
-    report = make_report(table, "plain")
+def test_a_report_of_other_runs_is_refused(tmp_path: Path, report: dict[str, Any]):
     other = write_rows(tmp_path / "other.jsonl", make_rows(noise=0.1))
     with pytest.raises(ValueError, match=r"other runs than .*other.jsonl holds: fit that table again"):
         law_plots.draw_all(other, report, tmp_path / "plots")
     assert not (tmp_path / "plots").exists()
 
 
-def test_what_is_not_the_study_of_prefixes_is_refused(tmp_path: Path):
-    table = make_table(tmp_path)
+def test_what_is_not_the_study_of_prefixes_is_refused(tmp_path: Path, table: Path, report: dict[str, Any]):
     with pytest.raises(ValueError, match="holds no results of the study of prefixes"):
-        law_plots.draw_all(table, make_report(table, "plain"), tmp_path / "plots", table)
+        law_plots.draw_all(table, report, tmp_path / "plots", table)
