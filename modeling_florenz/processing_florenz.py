@@ -341,12 +341,27 @@ class FlorenzProcessor(ProcessorMixin):
             for image in images:
                 if loads and isinstance(image, str):
                     image = load_image(image)  # makes RGB itself: what is transparent shows the colour beneath
-                pixels.append(self.image_processor(to_rgb(image), **settings)["pixel_values"][0])
+                pixels.append(
+                    self.image_processor(self._stretch(to_rgb(image), settings), **settings)["pixel_values"][0]
+                )
         except Exception as error:  # PIL and its decoders raise many kinds for a broken file
             name = getattr(images[len(pixels)], "filename", "")
             reason = " ".join(str(error).split())[:500] or type(error).__name__
             raise ValueError(f"image {len(pixels)}: {name}{': ' if name else ''}{reason}") from error
         return pixels
+
+    def _stretch(self, image: Any, settings: dict[str, Any]) -> Any:
+        # What the image processor would do itself, to the bit, but with an array of the whole photo before and after.
+        names = ("do_resize", "size", "resample")
+        given = [settings.get(name) for name in names]
+        resizes, size, resample = (
+            getattr(self.image_processor, name) if value is None else value
+            for name, value in zip(names, given, strict=True)
+        )
+        height, width = (size.get(name) if hasattr(size, "get") else None for name in ("height", "width"))
+        if not (resizes and height and width and isinstance(resample, int)):
+            return image
+        return image.resize((width, height), resample)
 
     def _encode(self, tokenizer: Any, texts: list[str], limit: int, truncation: Any = None) -> list[list[int]]:
         # Ends are added here, not by the tokenizer, whose flags for them differ between saved copies of a vocabulary.

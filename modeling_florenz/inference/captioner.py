@@ -15,6 +15,7 @@ from ..extras import install_command
 from ..processing_florenz import LANGUAGES
 from .scoring import check_whole, mean_log_probabilities
 from .stream import stream_text, with_features
+from .together import image_tokens, write_captions
 
 
 # A picture that the bundled model knows.
@@ -136,17 +137,10 @@ class Captioner:
         results: list[dict[str, str]] = []
         for start in range(0, len(images), batch_size):
             batch = self._open(images[start : start + batch_size])
-            found: dict[str, list[str]] = {}
-            features: torch.Tensor | None = None
-            for language in dict.fromkeys(languages if via is None else [via, *languages]):
-                if via is not None and language != via and features is not None:
-                    found[language] = self._translate(found[via], language, num_beams, features)
-                    continue
-                inputs = self.processor(images=batch, task=task, language=language, prefix=prefix).to(self.device)
-                if features is None:
-                    features = self.image_features(inputs["pixel_values"])
-                found[language] = self._generate(inputs, num_beams, features)
-            results += [{language: found[language][row] for language in languages} for row in range(len(batch))]
+            # An empty prompt beside them: what is asked comes afterwards, for all languages at once.
+            features = image_tokens(self, self.processor(images=batch, text="")["pixel_values"])
+            found = write_captions(self, features, [task], languages, prefix, num_beams, via)
+            results += [{language: texts[task, language] for language in languages} for texts in found]
         return results
 
     def check_request(self, languages: Sequence[str], task: str = "caption", via: str | None = None) -> None:
@@ -187,7 +181,7 @@ class Captioner:
                 task="translate",
                 language=language,
             )
-            results += self._generate(inputs.to(self.device), num_beams)
+            results += self.generate(inputs, num_beams)
         return results
 
     @torch.inference_mode()
@@ -240,19 +234,15 @@ class Captioner:
         early = num_beams > 1 and bool(self.model.generation_config.early_stopping)
         return {"num_beams": num_beams, "early_stopping": early, "do_sample": False}
 
-    def _translate(self, sources: list[str], language: str, num_beams: int, features: torch.Tensor) -> list[str]:
-        """Translate the captions of a batch whose image tokens are known; one without a word stays without."""
-        texts = [""] * len(sources)
-        rows = [row for row, source in enumerate(sources) if source.strip()]
-        if rows:
-            given = [sources[row] for row in rows]
-            inputs = self.processor(text=given, task="translate", language=language).to(self.device)
-            for row, text in zip(rows, self._generate(inputs, num_beams, features[rows]), strict=True):
-                texts[row] = text
-        return texts
-
     @torch.inference_mode()
-    def _generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
-        inputs = dict(inputs) if features is None else with_features(inputs, features)
+    def generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
+        """Search for the texts of prepared inputs, with finished image tokens in the place of images if given.
+
+        Args:
+            inputs: what the processor makes of a batch.
+            features (`(batch, tokens, width)`): see `image_features`.
+        """
+        inputs = {name: value.to(self.device) for name, value in inputs.items()}
+        inputs = inputs if features is None else with_features(inputs, features)
         ids = self.model.generate(**inputs, **self._search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
