@@ -5,7 +5,8 @@ import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
+from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
 from PIL import Image, TiffTags, UnidentifiedImageError, features
@@ -86,7 +87,6 @@ def find_images(paths: Iterable[str | Path]) -> FoundImages:
     Files whose names begin with a dot belong to the system and are left out, and links that lead out of their folder
     are refused.
     """
-    read = {ending for ending, name in Image.registered_extensions().items() if name in FORMATS} | {".mpo"}
     found = FoundImages([], [], [])
     for path in map(Path, paths):
         if not os.path.isdir(path):
@@ -102,7 +102,7 @@ def find_images(paths: Iterable[str | Path]) -> FoundImages:
         for file in (path / name for name in names if not name.startswith(".")):
             if os.path.exists(file) and not os.path.isfile(file):
                 continue
-            if file.suffix.lower() in read:
+            if is_read(file.name):
                 if is_inside(file, path):
                     found.images.append(file)
                 else:
@@ -117,6 +117,17 @@ def find_images(paths: Iterable[str | Path]) -> FoundImages:
             )
         found.passed_over.extend(passed_over)
     return found
+
+
+def is_read(name: str) -> bool:
+    """Return whether a file's name ends as those of images that are read do, and it is not the system's."""
+    path = PurePosixPath(name)
+    return path.suffix.lower() in _endings() and not path.name.startswith(".")
+
+
+@cache
+def _endings() -> frozenset[str]:
+    return frozenset(ending for ending, name in Image.registered_extensions().items() if name in FORMATS) | {".mpo"}
 
 
 class _TooLargeError(Exception):

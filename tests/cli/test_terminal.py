@@ -75,7 +75,10 @@ def test_an_odd_name_that_is_refused_is_one_sentence(tmp_path: Path, capsys: pyt
     assert capsys.readouterr().err.endswith("caf\\udce9.png does not exist\n")
 
 
-@pytest.mark.parametrize("arguments", [("train", "--help"), ("caption", str(SAMPLE), "--beams", "1")])
+@pytest.mark.parametrize(
+    "arguments",
+    [("train", "--help"), pytest.param(("caption", str(SAMPLE), "--beams", "1"), marks=pytest.mark.slow)],
+)
 def test_a_closed_pipe_ends_the_command_quietly_with_the_code_of_the_shell(arguments: tuple[str, ...]) -> None:
     read, write = os.pipe()
     os.close(read)
@@ -95,7 +98,14 @@ def test_output_that_cannot_be_written_is_one_sentence() -> None:
     assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.parametrize("module", ["modeling_florenz.inference.captioner", "torch.nn", "transformers.utils.logging"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        pytest.param("modeling_florenz.inference.captioner", marks=pytest.mark.slow),
+        "torch.nn",
+        "transformers.utils.logging",
+    ],
+)
 def test_ctrl_c_while_a_library_is_imported_is_exit_code_130(module: str) -> None:
     done = run(
         "import os, signal, sys, wrapt\n"

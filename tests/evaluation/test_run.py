@@ -133,6 +133,7 @@ def test_two_runs_do_not_add_to_one_file_of_predictions(tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_a_killed_command_goes_on_where_it_stopped(tmp_path):
     command = ["evaluate", "florenz-tiny", "--benchmark", "emoji_scenes"]
     command += ["--languages", "de,fr", "--split", "caption", "--limit", "24", "--beams", "1", "--batch-size", "2"]

@@ -2,6 +2,7 @@
 
 import random
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -25,25 +26,34 @@ def world():
     return EmojiWorld()
 
 
-def translations(experiment, world, letter):
+@pytest.fixture(scope="module")
+def translations(experiment, world):
     """List the translations among the draws of an arm: row, things, and whether the source names each."""
-    coverage = experiment.arms[letter].coverage(world)
-    for index in range(DRAWS):
-        row = world.training_texts(index, coverage, seed=0)
-        if row["task"] == "translate":
-            things = [world.nouns[noun] for noun in row["scene"].nouns]
-            words = re.split(r"[.,:] *| and ", row["source"].lower().replace("a picture of ", ""))
-            yield row, things, [thing.names["en"].lower() in words for thing in things]
+
+    @cache
+    def listed(letter):
+        coverage = experiment.arms[letter].coverage(world)
+        return list(draw(coverage))
+
+    def draw(coverage):
+        for index in range(DRAWS):
+            row = world.training_texts(index, coverage, seed=0)
+            if row["task"] == "translate":
+                things = [world.nouns[noun] for noun in row["scene"].nouns]
+                words = re.split(r"[.,:] *| and ", row["source"].lower().replace("a picture of ", ""))
+                yield row, things, [thing.names["en"].lower() in words for thing in things]
+
+    return listed
 
 
-def test_plain_sources_name_everything(experiment, world):
-    assert all(all(named) for _, _, named in translations(experiment, world, "a"))
+def test_plain_sources_name_everything(translations):
+    assert all(all(named) for _, _, named in translations("a"))
 
 
 @pytest.mark.parametrize("letter", ["b", "f", "g", "i"])
-def test_partial_hiding_names_at_least_one_thing_and_all_where_there_is_one(experiment, world, letter):
+def test_partial_hiding_names_at_least_one_thing_and_all_where_there_is_one(translations, letter):
     hidden = 0
-    for row, things, named in translations(experiment, world, letter):
+    for row, things, named in translations(letter):
         assert any(named)
         assert len(things) > 1 or all(named)
         assert row["hidden"] == named.count(False)
@@ -52,16 +62,16 @@ def test_partial_hiding_names_at_least_one_thing_and_all_where_there_is_one(expe
 
 
 @pytest.mark.parametrize("letter", ["g", "i"])
-def test_a_noun_outside_the_hidden_half_is_never_missing_from_a_source(experiment, world, letter):
+def test_a_noun_outside_the_hidden_half_is_never_missing_from_a_source(translations, world, letter):
     half = set(hidden_half(world))
-    for _, things, named in translations(experiment, world, letter):
+    for _, things, named in translations(letter):
         assert all(known or thing.key in half for thing, known in zip(things, named, strict=True))
 
 
-def test_hiding_in_french_hides_nothing_elsewhere_and_as_much_in_french(experiment, world):
+def test_hiding_in_french_hides_nothing_elsewhere_and_as_much_in_french(translations):
     french = {"b": 0, "e": 0}
     for letter in french:
-        for row, _, named in translations(experiment, world, letter):
+        for row, _, named in translations(letter):
             if row["language"] == "fr":
                 french[letter] += named.count(False)
             elif letter == "e":
@@ -69,10 +79,10 @@ def test_hiding_in_french_hides_nothing_elsewhere_and_as_much_in_french(experime
     assert french["e"] == french["b"] > 500
 
 
-def test_whole_hiding_is_all_or_nothing_at_the_share_of_independent_hiding(experiment, world):
+def test_whole_hiding_is_all_or_nothing_at_the_share_of_independent_hiding(translations):
     shares = {}
     for letter in ("c", "d"):
-        rows = list(translations(experiment, world, letter))
+        rows = list(translations(letter))
         shares[letter] = sum(not any(named) for _, _, named in rows) / len(rows)
         if letter == "c":
             assert all(any(named) is all(named) for _, _, named in rows)

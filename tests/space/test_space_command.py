@@ -16,9 +16,8 @@ if importlib.util.find_spec("gradio") is None:
 COMMAND = [sys.executable, "-m", "modeling_florenz.cli", "space"]
 
 
-@pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGTERM, 143), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_command_leaves_no_server_behind(number: signal.Signals, code: int, tmp_path: str) -> None:
     with serve_space(COMMAND, TMPDIR=str(tmp_path)) as served:
         host, port = served.address.removeprefix("http://").split(":")

@@ -52,8 +52,11 @@ COUNTS = {
     ("1.0b", "all-linear"): 4_349_952,
 }
 
+# The larger size of each decoder kind takes seconds to lay out, without weights.
+LARGER = ("1.0b", "11.2b")
 
-@pytest.mark.parametrize("size", SIZES)
+
+@pytest.mark.parametrize("size", [pytest.param(size, marks=[pytest.mark.slow] * (size in LARGER)) for size in SIZES])
 def test_presets_train_these_parameters_and_no_others_at_every_size(size):
     for parts in LORA_PARTS:
         with torch.device("meta"):

@@ -61,7 +61,7 @@ def _signal_at(batch: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(TrainingCollator, "__call__", collate)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_saves_and_the_record_is_that_of_a_run_without_it(number, tmp_path, monkeypatch):
     photos = write_photos(tmp_path / "photos")
     (photos / "2.png").write_bytes(b"this is no image")

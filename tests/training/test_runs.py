@@ -90,9 +90,8 @@ def _start(values: dict, path: Path) -> subprocess.Popen:
     return subprocess.Popen([sys.executable, "-c", _RUN, str(path)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 
 
-@pytest.mark.parametrize(
-    "workers", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", [0, 1, 2])
 def test_a_killed_run_goes_on_to_the_very_same_weights(workers, tmp_path):
     shape = {
         "max_steps": 12,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 from ..dataset_info import Part
@@ -32,9 +33,14 @@ class SceneRows:
         if name in ("task", "language") and len(self.coverage.pairs) == 1:
             # What all rows have in common needs no drawing.
             return [dict(zip(("task", "language"), self.coverage.pairs[0], strict=True))[name]] * self.length
-        return [row[name] for row in self.without_images()]
+        return [row[name] for row in self._texts]
 
     def without_images(self) -> list[dict[str, Any]]:
+        return [dict(row) for row in self._texts]
+
+    @cached_property
+    def _texts(self) -> list[dict[str, Any]]:
+        # Several readers ask for all texts before the first step, and each draw takes its time.
         return [self.world.training_texts(index, self.coverage, self.seed) for index in range(self.length)]
 
     def contrasts(self) -> Rows | None:
