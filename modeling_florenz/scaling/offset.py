@@ -132,16 +132,20 @@ class _Fit:
             by_values, by_offset = self._slopes(end[:-1], end[-1] * scale)
             return np.column_stack([by_values, by_offset * scale])
 
-        found = least_squares(
-            lambda end: self._residuals(end[:-1], end[-1] * scale),
-            [*values, offset / scale],
-            slopes,
-            bounds=([*-bound, 0.0], [*bound, _MOST]),
-            loss="huber",
-            f_scale=self.bend,
-            x_scale="jac",
-            max_nfev=500,
-        )
+        # Far from the cells the Huber loss has hardly a slope: squares lead there first.
+        end = np.array([*values, offset / scale])
+        for loss in ("linear", "huber"):
+            found = least_squares(
+                lambda end: self._residuals(end[:-1], end[-1] * scale),
+                np.clip(end, [*-bound, 0.0], [*bound, _MOST]),
+                slopes,
+                bounds=([*-bound, 0.0], [*bound, _MOST]),
+                loss=loss,
+                f_scale=self.bend,
+                x_scale="jac",
+                max_nfev=500,
+            )
+            end = found.x
         return float(found.cost), found.x[:-1], float(found.x[-1] * scale)
 
     def fixed(self, offset: float) -> float:
