@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from ..data.emoji_scenes.world import EmojiWorld
+from ..evaluation.scene_generation import image_tokens
 from ..resumable import InUse, JsonLines, hold, keep_settings
 from ..run_record import run_record
 from .grid import Grid, Run, read_grid
 from .losses import group_losses, held_out_losses
-from .measure import image_tokens, measure, measured_scenes
+from .measure import measure, measured_scenes
 from .train_run import Schedule, train_run
 
 

@@ -3,14 +3,12 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
-
 from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
 from ..evaluation.metrics.scenes import SceneScorer
+from ..evaluation.scene_generation import generate, image_tokens
 from ..modeling_florenz import FlorenzForConditionalGeneration
-from ..processing_florenz import FlorenzProcessor, florenz_image_processor
+from ..processing_florenz import FlorenzProcessor
 from .arms import hidden_half
-from .generation import generate
 
 
 SEED = 2025  # of the scenes measured; training uses others
@@ -38,21 +36,6 @@ def measured_scenes(world: EmojiWorld, count: int) -> list[Scene]:
                 yield scene
 
     return [scene for hidden in (False, True) for scene, _ in zip(of(hidden), range(count // 2), strict=False)]
-
-
-def image_tokens(model: FlorenzForConditionalGeneration, world: EmojiWorld, scenes: list[Scene]) -> torch.Tensor:
-    """Return the image tokens `(scenes, tokens, width)` of scenes."""
-    prepare = florenz_image_processor(world.image_size)
-    model.eval()
-    pieces = []
-    with torch.inference_mode():
-        for start in range(0, len(scenes), 100):
-            images = [world.render(scene) for scene in scenes[start : start + 100]]
-            pixel_values = prepare(images, return_tensors="pt")["pixel_values"]
-            tokens = model.get_image_features(pixel_values.to(model.device)).pooler_output
-            assert tokens is not None
-            pieces.append(tokens)
-    return torch.cat(pieces)
 
 
 def measure(

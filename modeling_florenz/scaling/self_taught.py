@@ -10,10 +10,10 @@ import torch
 from torch.utils.data import Dataset
 
 from ..data.emoji_scenes.world import Coverage, EmojiWorld
+from ..evaluation.scene_generation import generate
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import write_text
-from .generation import generate
 
 
 LANGUAGES = ("fr", "es", "ru", "zh")

@@ -6,7 +6,6 @@ Made-up grids have four sizes and four budgets with two seeds each, as the regis
 """
 
 import argparse
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ def offsets(laws: int, starts: int, seed: int = 0) -> dict[str, Any]:
     }
 
 
-def simulate(laws: int) -> Mapping[str, Any]:
+def simulate(laws: int) -> dict[str, Any]:
     """Return the coverage with equal noise and with shared noise, and what becomes of an offset."""
     return {
         "laws": laws,

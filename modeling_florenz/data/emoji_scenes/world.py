@@ -194,16 +194,17 @@ class EmojiWorld:
             for position, size in enumerate(sizes)
         ]
 
-    def render(self, scene: Scene) -> Image.Image:
-        """Draw a scene as an RGB image."""
+    def render(self, scene: Scene, without: Sequence[int] = ()) -> Image.Image:
+        """Draw a scene as an RGB image; things whose positions are in `without` are left out, all else is the same."""
         rng = random.Random(f"render/{scene.seed}")
         waves = [[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)]
         shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
         colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
         image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
-        for noun, (left, top, size) in zip(scene.nouns, self.layout(scene), strict=True):
-            sprite = self._sprite(noun, size)
-            image.paste(sprite, (left, top), sprite)
+        for position, (noun, (left, top, size)) in enumerate(zip(scene.nouns, self.layout(scene), strict=True)):
+            if position not in without:
+                sprite = self._sprite(noun, size)
+                image.paste(sprite, (left, top), sprite)
         return image
 
     def caption(self, scene: Scene, language: str) -> str:

@@ -1,0 +1,1 @@
+"""Studies of what a model of emoji scenes does; none of them trains anything."""
