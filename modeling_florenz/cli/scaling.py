@@ -46,10 +46,12 @@ def add_commands(commands: Any) -> None:
 def _run(arguments: argparse.Namespace) -> int:
     from ..scaling.estimate import core_hours
     from ..scaling.grid import read_grid
-    from ..scaling.grid_run import remaining
+    from ..scaling.grid_run import check_unchanged, remaining
     from ..scaling.share import run_in_processes, submit
 
     grid = read_grid(arguments.grid)
+    if (arguments.folder / "grid.json").exists():
+        check_unchanged(grid, arguments.folder)
     runs = remaining(grid, arguments.rows)
     if not runs:
         print(f"all {len(grid.runs())} runs have a row in {arguments.rows}")

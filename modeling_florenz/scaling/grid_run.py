@@ -98,6 +98,17 @@ def remaining(grid: Grid, rows: Path) -> list[Run]:
     return [run for run in grid.runs() if tuple(getattr(run, name) for name in KEY) not in done]
 
 
+def check_unchanged(grid: Grid, folder: Path) -> None:
+    """Keep the settings of a grid in its folder, or compare them with those that are there.
+
+    Raises:
+        ValueError: the folder holds runs of a grid with other settings.
+    """
+    with hold(folder / "grid.json", wait=True):
+        fix = "give another --folder and --rows, or undo the change"
+        keep_settings(folder / "grid.json", grid.settings(), f"{folder} holds runs of a grid", fix)
+
+
 def run_grid(path: Path, folder: Path, rows: Path) -> None:
     """Run what has no row yet, and add its row; several processes share the work.
 
@@ -106,10 +117,7 @@ def run_grid(path: Path, folder: Path, rows: Path) -> None:
     """
     torch.set_num_threads(1)
     grid = read_grid(path)
-    folder.mkdir(parents=True, exist_ok=True)
-    with hold(folder / "grid.json", wait=True):
-        fix = "give another --folder and --rows, or undo the change"
-        keep_settings(folder / "grid.json", grid.settings(), f"{folder} holds runs of a grid", fix)
+    check_unchanged(grid, folder)
     for run in remaining(grid, rows):
         try:
             with hold(folder / run.name):

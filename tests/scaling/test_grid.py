@@ -6,20 +6,20 @@ import pytest
 
 from modeling_florenz.cli import main
 from modeling_florenz.scaling.grid import read_grid
-from modeling_florenz.scaling.grid_run import remaining, run_grid
+from modeling_florenz.scaling.grid_run import remaining
 
 
 GRID = """grid:
-  batch_size: 8
+  batch_size: 2
   learning_rate: 1.0e-3
   warmup_share: 0.05
-  scenes: 4
+  scenes: 2
   max_core_hours: 1
   accuracies_from: 0.8
   arms:
     plain:
       runs:
-        - {widths: [32, 64], steps: [15, 30], seeds: [0]}
+        - {widths: [32, 64], steps: [10, 30], seeds: [0]}
 """
 
 
@@ -33,12 +33,12 @@ def grid(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("scenes: 4", "scenes: 4\n  colour: red", "has the unknown key 'colour'"),
-        ("  scenes: 4\n", "", "lacks the key 'scenes': add it"),
-        ("seeds: [0]}", "seeds: [0, 0]}", "the run plain-32-15-0 is in the grid twice: name it once"),
+        ("scenes: 2", "scenes: 2\n  colour: red", "has the unknown key 'colour'"),
+        ("  scenes: 2\n", "", "lacks the key 'scenes': add it"),
+        ("seeds: [0]}", "seeds: [0, 0]}", "the run plain-32-10-0 is in the grid twice: name it once"),
         ("[32, 64]", "[40]", "widths must be multiples of 32, as a head is 32 wide, not 40"),
-        ("[15, 30]", "[0]", "steps must be a list of whole numbers"),
-        ("[15, 30]", "[]", "steps must be a list of whole numbers"),
+        ("[10, 30]", "[0]", "steps must be a list of whole numbers"),
+        ("[10, 30]", "[]", "steps must be a list of whole numbers"),
         ("      runs:", "      start: plain\n      runs:", "the arm 'plain' needs both start and self_taught_steps"),
         ("    plain:\n      runs:", "    plain:\n      rums:", "the arm plain has no list of runs"),
     ],
@@ -53,7 +53,7 @@ def test_what_does_not_fit_is_one_sentence_and_nothing_is_trained(grid, capsys, 
 
 
 def test_a_grid_above_its_limit_is_refused_with_the_estimate(grid, capsys):
-    grid.write_text(GRID.replace("max_core_hours: 1", "max_core_hours: 0.0001"))
+    grid.write_text(GRID.replace("max_core_hours: 1", "max_core_hours: 0.0001").replace("[32, 64]", "[32]"))
     folder, rows = grid.parent / "folder", grid.parent / "rows.jsonl"
     assert main(["scaling", "run", str(grid), "--folder", str(folder), "--rows", str(rows)]) == 2
     assert "core-hours, more than max_core_hours, which is 0.0001" in capsys.readouterr().err
@@ -67,10 +67,10 @@ def test_the_smallest_study_has_one_row_a_run_and_is_not_repeated(grid, capsys):
     assert "4 of 4 runs are left" in capsys.readouterr().out
     found = [json.loads(line) for line in rows.read_text().splitlines()]
     assert {(row["width"], row["steps"], row["seed"]) for row in found} == {
-        (width, steps, 0) for width in (32, 64) for steps in (15, 30)
+        (width, steps, 0) for width in (32, 64) for steps in (10, 30)
     }
     for row in found:
-        assert row["samples"] == 8 * row["steps"]
+        assert row["samples"] == 2 * row["steps"]
         assert set(row["loss"]) == {"unseen_captioning", "seen_translation", "seen_captioning"}
         assert row["losses"]["caption"].keys() == {"en", "de", "fr", "es", "ru", "zh"}
         assert not row["diverged"]
@@ -79,14 +79,14 @@ def test_the_smallest_study_has_one_row_a_run_and_is_not_repeated(grid, capsys):
     assert "all 4 runs have a row" in capsys.readouterr().out
     before = rows.read_bytes()
     grid.write_text(GRID.replace("learning_rate: 1.0e-3", "learning_rate: 2.0e-3"))
-    with pytest.raises(ValueError, match="holds runs of a grid with another learning_rate: give another --folder"):
-        run_grid(grid, folder, rows)
+    assert main(command) == 2
+    assert "holds runs of a grid with another learning_rate: give another --folder" in capsys.readouterr().err
     assert rows.read_bytes() == before
 
 
 def test_a_duplicate_row_is_named(grid):
     rows = grid.parent / "rows.jsonl"
-    row = json.dumps({"arm": "plain", "width": 32, "steps": 15, "seed": 0})
+    row = json.dumps({"arm": "plain", "width": 32, "steps": 10, "seed": 0})
     rows.write_text(f"{row}\n{row}\n")
-    with pytest.raises(ValueError, match="line 2: arm plain, width 32, steps 15, seed 0 is there twice"):
+    with pytest.raises(ValueError, match="line 2: arm plain, width 32, steps 10, seed 0 is there twice"):
         remaining(read_grid(grid), rows)
