@@ -597,6 +597,13 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         """Encode images; see `FlorenzModel.get_image_features`."""
         return self.model.get_image_features(pixel_values, **kwargs)
 
+    def get_submodule(self, target: str) -> nn.Module:
+        """Return a module by its name; `embeddings.word_embeddings` is the table of the prompts."""
+        # Prompt tuning of peft asks for this name, and else would look prompts up in the decoder's table.
+        return super().get_submodule(
+            "model.encoder.embed_tokens" if target == "embeddings.word_embeddings" else target
+        )
+
     def prepare_decoder_input_ids_from_labels(self, labels: torch.LongTensor) -> torch.LongTensor:
         """Shift labels one to the right behind the start id, with pads in place of -100. Shape `(batch, length)`."""
         return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)
@@ -743,6 +750,25 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
                 "left, so give each length a batch of its own"
             )
         return model_kwargs
+
+    def _prepare_decoder_input_ids_for_generation(
+        self, batch_size: int, model_input_name: str, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> tuple[torch.LongTensor, dict[str, Any]]:
+        inherited: Any = super()
+        ids, model_kwargs = inherited._prepare_decoder_input_ids_for_generation(
+            batch_size, model_input_name, model_kwargs, *args, **kwargs
+        )
+        cache = model_kwargs.get("cache")
+        if cache is not None and (seen := int(cache.get_seq_length())):
+            if ids.shape[1] <= seen:
+                raise ValueError(
+                    f"the cache holds {seen} tokens, but decoder_input_ids are {ids.shape[1]}: give all ids that made "
+                    "it, the start id included, and at least one more"
+                )
+            # Without a mask of all ids the inherited prefill runs them through the decoder again, behind the cache.
+            if model_kwargs.get("decoder_attention_mask") is None:
+                model_kwargs["decoder_attention_mask"] = torch.ones_like(ids)
+        return ids, model_kwargs
 
     def _prepare_cache_for_generation(
         self,

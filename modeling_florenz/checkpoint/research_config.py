@@ -36,7 +36,6 @@ _FIXED: dict[str, dict[str, Any]] = {
         "tie_encoder_decoder": False,
     },
     "text_config.gemma_config": {
-        "encoder_attn_every_x_layers": 1,
         "tie_word_embeddings": True,
         "tie_encoder_decoder": False,
     },
@@ -150,18 +149,26 @@ def translate_config(research: dict[str, Any]) -> FlorenzConfig:
     text.finish()
     top.finish()
 
+    every = 1
     encoder = {**shared, **encoder_ids, "vocab_size": encoder_vocab_size}
     if gemma is None:
         decoder = {"model_type": "bart", **shared, "vocab_size": vocab_size}
     else:
         _agreed("gemma_config.encoder_hidden_size", gemma.take("encoder_hidden_size", None), encoder["d_model"])
         decoder = {"model_type": "gemma2", **{key: gemma.take(key) for key in _GEMMA if key in gemma.values}}
+        every = gemma.take("encoder_attn_every_x_layers", every)
         gemma.finish()
         _agreed("gemma_config.vocab_size", decoder.get("vocab_size"), vocab_size)
         if "rope_theta" in decoder:
             decoder["rope_parameters"] = {"rope_type": "default", "rope_theta": decoder.pop("rope_theta")}
     try:
-        return FlorenzConfig(vision_config=tower, encoder_config=encoder, text_config=decoder, **ids)
+        return FlorenzConfig(
+            vision_config=tower,
+            encoder_config=encoder,
+            text_config=decoder,
+            cross_attention_every_n_layers=every,
+            **ids,
+        )
     except StrictDataclassError as error:
         # Their message continues with lists of types.
         raise ValueError(f"config.json: {str(error.__cause__ or error).split('. ')[0]}") from None

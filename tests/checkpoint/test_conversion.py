@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 import torch
 from checkpoint_changes import GOLDEN, HEAD, TABLE, change_config, change_tensors, copy_checkpoint, shard
+from research_checkpoint import write_research_checkpoint
 from safetensors.torch import load_file
-from tiny_models import KINDS, tiny_inputs, tiny_labels
+from tiny_models import KINDS, tiny_config, tiny_inputs, tiny_labels
 
 from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.checkpoint.conversion import florenz_name, load_research_checkpoint
@@ -124,3 +125,10 @@ def test_config_value_reaches_the_model(tmp_path: Path) -> None:
     assert config.text_config.sliding_window == 5
     assert config.encoder_config.dropout == 0.3
     assert config.vision_config.drop_path_rate == 0.2
+
+
+def test_cross_attention_in_every_second_layer_is_converted(tmp_path: Path) -> None:
+    config = tiny_config("gemma2", cross_attention_every_n_layers=2)
+    model = load_research_checkpoint(write_research_checkpoint(tmp_path, config))
+    assert [layer.has_cross_attention for layer in model.model.decoder.layers] == [True, False, True, False]
+    assert logits_of(model).isfinite().all()

@@ -61,6 +61,7 @@ def research_config(config: FlorenzConfig) -> dict[str, Any]:
     text |= {"encoder_vocab_size": encoder.vocab_size, "forced_bos_token_id": 2, "forced_eos_token_id": 1}
     if decoder.model_type == "gemma2":
         text["gemma_config"] = {key: getattr(decoder, key) for key in _GEMMA} | {"rope_theta": 10000.0}
+        text["gemma_config"]["encoder_attn_every_x_layers"] = config.cross_attention_every_n_layers
     tower = {key: getattr(vision, key) for key in _TOWER} | {"dim_embed": vision.embed_dim, "model_type": ""}
     tower |= {"projection_dim": encoder.d_model, "image_feature_source": ["spatial_avg_pool", "temporal_avg_pool"]}
     tower["image_pos_embed"] = {"type": "learned_abs_2d", "max_pos_embeddings": vision.max_position_embeddings}
