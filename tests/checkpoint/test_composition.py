@@ -1,86 +1,24 @@
 """Compose Florenz from its base models: every weight has one place, and with gates at 0 the decoder is Gemma-2."""
 
 import random
-import re
 from pathlib import Path
 
 import pytest
 import torch
+from base_models import every_id_is_itself, florence_folder, gemma_folder
 from safetensors.torch import load_file, save_file
 from tiny_models import KINDS, tiny_config, tiny_inputs
-from transformers import Florence2Config, Florence2ForConditionalGeneration, Gemma2Config, Gemma2ForCausalLM
+from transformers import Florence2ForConditionalGeneration, Gemma2ForCausalLM
 
 from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
 from modeling_florenz.checkpoint import composition
 from modeling_florenz.checkpoint.composition import plan_composition
 from modeling_florenz.checkpoint.conversion import expected_shapes, fill_model, generation_settings
 from modeling_florenz.checkpoint.model_folder import write_model_folder
-from modeling_florenz.checkpoint.vocabulary import FlorenceIds
 from modeling_florenz.sizes import config_from_size
 
 
 LAYOUTS = ("old", "native")
-_TO_OLD = [
-    (r"^model\.multi_modal_projector\.image_projection\.weight$", "image_projection"),
-    (r"^model\.multi_modal_projector\.image_position_embed\.", "image_pos_embed."),
-    (r"^model\.multi_modal_projector\.", ""),
-    (r"^model\.vision_tower\.(convs\.\d+)\.conv\.", r"vision_tower.\1.proj."),
-    (r"_block\.(conv[12])\.", r"_block.\1.fn.dw."),
-    (r"spatial_block\.norm1\.", "spatial_block.window_attn.norm."),
-    (r"channel_block\.norm1\.", "channel_block.channel_attn.norm."),
-    (r"\.(window_attn|channel_attn)\.(qkv|proj)\.", r".\1.fn.\2."),
-    (r"_block\.norm2\.", "_block.ffn.norm."),
-    (r"_block\.ffn\.(fc[12])\.", r"_block.ffn.fn.net.\1."),
-    (r"^model\.vision_tower\.", "vision_tower."),
-    (r"^model\.language_model\.", "language_model.model."),
-    (r"^lm_head\.", "language_model.lm_head."),
-]
-
-
-def florence_folder(folder: Path, config: FlorenzConfig, layout: str, seed: int = 0) -> Path:
-    """Save a random Florence-2 with the tower and encoder of `config`, by transformers itself or as of old."""
-    torch.manual_seed(seed)
-    encoder = config.encoder_config.to_dict()
-    text = {key: encoder[key] for key in encoder if key.startswith(("encoder_", "decoder_", "max_pos"))}
-    text |= {"model_type": "bart", "d_model": encoder["d_model"], "vocab_size": encoder["vocab_size"]}
-    text |= {key: encoder[key] for key in ("pad_token_id", "bos_token_id", "eos_token_id")}
-    vision = config.vision_config.to_dict()
-    model = Florence2ForConditionalGeneration(
-        Florence2Config(vision_config=vision, text_config=text, image_token_id=encoder["vocab_size"] - 1)
-    )
-    model.save_pretrained(folder)
-    if layout == "old":
-        old = {}
-        for name, tensor in load_file(folder / "model.safetensors").items():
-            theirs = name
-            for pattern, replacement in _TO_OLD:
-                theirs = re.sub(pattern, replacement, theirs)
-            old[theirs] = tensor.T.contiguous() if theirs == "image_projection" else tensor
-        table = old["language_model.model.shared.weight"]
-        old["language_model.final_logits_bias"] = torch.zeros(1, len(table))
-        for name in ("language_model.model.encoder.embed_tokens.weight", "language_model.lm_head.weight"):
-            old[name] = table.clone()
-        save_file(old, folder / "model.safetensors")
-    return folder
-
-
-def gemma_folder(folder: Path, config: FlorenzConfig) -> Path:
-    """Save a random Gemma-2 with the shape of `config`'s decoder."""
-    torch.manual_seed(1)
-    known = Gemma2Config().to_dict()
-    values = {key: value for key, value in config.text_config.to_dict().items() if key in known}
-    model = Gemma2ForCausalLM(Gemma2Config(**{**values, "is_decoder": False, "architectures": None}))
-    for name, parameter in model.named_parameters():
-        if "norm" in name:
-            torch.nn.init.normal_(parameter, std=0.3)
-    model.save_pretrained(folder)
-    return folder
-
-
-def every_id_is_itself(count: int, rows: int) -> FlorenceIds:
-    """Map id i to the two rows i and i + 1."""
-    ids = torch.stack((torch.arange(count) % rows, (torch.arange(count) + 1) % rows), dim=1).reshape(-1)
-    return FlorenceIds(ids=ids, offsets=torch.arange(0, 2 * count + 1, 2))
 
 
 @pytest.fixture

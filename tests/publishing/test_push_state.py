@@ -2,42 +2,17 @@
 
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
-from hub_server import serve
-from huggingface_hub import constants
+from hub_thread import HubThread, talk_to
+from pushed_folders import REPO
 from safetensors.torch import load_file, save_file
 
-from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
-from modeling_florenz.card_template import find_cards
-from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
 from modeling_florenz.publishing.checks import check_folder, kind_of
-from modeling_florenz.publishing.companion_files import write_papers
 from modeling_florenz.publishing.pull import pull
 from modeling_florenz.publishing.push import TAG, push
-
-
-REPO = "owner/florenz-tiny"
-
-
-@pytest.fixture(scope="module")
-def original(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("model") / "florenz-tiny"
-    FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
-    FlorenzProcessor.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
-    write_papers(find_cards(), "florenz-tiny", folder)
-    for path in (folder / "tokenizer_config.json", folder / "encoder_tokenizer" / "tokenizer_config.json"):
-        settings = json.loads(path.read_text())
-        path.write_text(json.dumps({k: v for k, v in settings.items() if k not in ("is_local", "local_files_only")}))
-    return folder
-
-
-@pytest.fixture
-def folder(original, tmp_path) -> Path:
-    return Path(shutil.copytree(original, tmp_path / "florenz-tiny"))
 
 
 @pytest.fixture
@@ -51,38 +26,11 @@ def adapter(folder, tmp_path) -> Path:
     return place
 
 
-class Hub:
-    """Serve from a thread, so that the client of this process can talk to it."""
-
-    def __init__(self, folder: Path, **faults) -> None:
-        self.server = serve(folder, **faults)
-        self.store = self.server.RequestHandlerClass.store
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}"
-        self.thread = threading.Thread(target=self.server.serve_forever, daemon=True)
-        self.thread.start()
-
-    def repo(self, name: str = REPO) -> dict:
-        return self.store.repo("model", name)
-
-    def files(self, name: str = REPO) -> set[str]:
-        repo = self.repo(name)
-        return set(repo["commits"][repo["refs"]["main"]])
-
-
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
-    found = Hub(tmp_path / "hub")
-    monkeypatch.setattr(constants, "ENDPOINT", found.url)
-    monkeypatch.setattr(
-        constants, "HUGGINGFACE_CO_URL_TEMPLATE", found.url + "/{repo_id}/resolve/{revision}/{filename}"
-    )
-    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)
-    monkeypatch.setenv("HF_TOKEN", "hf_test")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
+    with HubThread(tmp_path / "hub") as found:
+        talk_to(found, monkeypatch)
+        yield found
 
 
 def _change(folder: Path) -> None:
@@ -140,7 +88,7 @@ def test_a_folder_of_both_is_refused(folder, adapter):
 
 
 def test_a_stored_file_that_is_not_the_folders_is_found(hub, folder, monkeypatch):
-    handler, entry = hub.server.RequestHandlerClass, hub.server.RequestHandlerClass.entry
+    handler, entry = hub.handler, hub.handler.entry
 
     def lose_a_bit(path, file):
         found = entry(path, file)
@@ -219,12 +167,12 @@ def test_a_pull_of_another_commit_starts_afresh_and_of_the_same_one_goes_on(hub,
     (partial / ".cache" / "commit").write_text(first)
     (partial / "marker").write_text("x")
     seen = []
-    original = hub.server.RequestHandlerClass.resolve
+    original = hub.handler.resolve
 
     def look(self, kind, name, revision, path):
         seen.append(((partial / "marker").exists(), revision))
         return original(self, kind, name, revision, path)
 
-    hub.server.RequestHandlerClass.resolve = look
+    hub.handler.resolve = look
     pull(REPO, tmp_path / "again")
     assert set(seen) == {(True, first)}
