@@ -90,13 +90,12 @@ def test_an_override_that_leads_nowhere_is_refused(override: str, tmp_path: Path
 
 def test_the_home_folder_stands_for_itself_in_every_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    text = "output_dir: ~/run\nmodel: ~/model\ndata_folder: ~/photos\nresume_from_checkpoint: ~/old\n"
+    text = "output_dir: ~/run\nmodel: ~/model\ndata_folder: ~/photos\n"
     recipe = parse_recipe(
         read_recipe(write(tmp_path, text), ["train_data=[{dataset: folder, folder: ~/mine, languages: [de]}]"])
     )
     home = tmp_path / "home"
     assert recipe.output == home / "run"
-    assert recipe.training.resume_from_checkpoint == str(home / "old")
     found = (recipe.arguments.model, recipe.arguments.data_folder, recipe.arguments.train_data[0].folder)
     assert found == (str(home / "model"), str(home / "photos"), str(home / "mine"))
 
