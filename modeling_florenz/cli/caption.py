@@ -3,88 +3,184 @@
 import argparse
 import os
 import sys
-from typing import Any
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from .arguments import add_beams, add_model, at_least_one, load_captioner, print_record
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .terminal import one_line
 
 
+if TYPE_CHECKING:
+    from ..inference.bulk import BulkOptions, CaptionedImage
+    from ..inference.captioner import Captioner
+    from ..inference.kept_captions import CaptionsFile
+    from ..inference.sidecars import Sidecars
+
+
 TASKS = ("caption", "detailed_caption", "more_detailed_caption")  # as in the processor, which imports torch
+TABLES = (".jsonl", ".parquet")
+EXAMPLES = """examples:
+  florenz caption photo.jpg --language de
+  florenz caption photos --recursive --output captions.jsonl --language all
+  florenz caption photos --sidecar --prepend "my style, "
+"""
 
 
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
-    caption = commands.add_parser("caption", help="caption images or folders of images")
-    add_model(caption)
-    add_beams(caption)
-    caption.add_argument("images", nargs="+", metavar="IMAGE")
-    caption.add_argument("--language", default="en", help="ISO 639-1 code, or all (default: en)")
-    caption.add_argument("--task", default="caption", choices=TASKS)
+    caption = commands.add_parser(
+        "caption",
+        help="caption images, folders, lists, tables and archives of images",
+        description="Write captions of images. What is done already is not done again with --output and --sidecar.",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    caption.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="file, folder, pattern, .parquet, .tar, or - for a list on stdin"
+    )
+    caption.add_argument("--language", default="en", help="ISO 639-1 codes such as de,fr, or all (default: en)")
+    caption.add_argument(
+        "--task", type=_tasks, default=TASKS[:1], help=f"of {', '.join(TASKS)}, several with commas (default: caption)"
+    )
+    caption.add_argument("--recursive", action="store_true", help="look into the folders within folders too")
+    where = caption.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, metavar="FILE", help="write to .jsonl or .parquet, and go on in it")
+    where.add_argument("--sidecar", action="store_true", help="write photo.txt beside photo.jpg")
+    caption.add_argument("--overwrite", action="store_true", help="caption again what is done already")
+    caption.add_argument("--prepend", default="", metavar="TEXT", help="put these words before every caption")
+    caption.add_argument("--append", default="", metavar="TEXT", help="put these words after every caption")
     caption.add_argument(
         "--prefix",
         action=argparse.BooleanOptionalAction,
         default=False,
         help="start the decoder with the first words of a caption in that language; they are not printed",
     )
-    caption.add_argument(
-        "--via",
-        choices=("en",),
-        help="caption in English first, then translate that beside the image: better in languages whose captions the "
-        "model was not trained on",
-    )
+    caption.add_argument("--via", choices=("en",), help="caption in English, then translate that beside the image")
+    add_model(caption)
+    add_beams(caption)
     caption.add_argument("--batch-size", type=at_least_one, default=8, help="images at a time (default: 8)")
+    caption.add_argument("--workers", type=at_least_one, help="threads that read images (default: all cores but one)")
+    caption.add_argument("--image-column", default="image", metavar="NAME", help="of a parquet table (default: image)")
     caption.set_defaults(run=_caption)
+
+
+def _tasks(value: str) -> tuple[str, ...]:
+    tasks = tuple(value.split(","))
+    if len(set(tasks)) < len(tasks) or not set(tasks) <= set(TASKS):
+        raise ValueError
+    return tasks
+
+
+_tasks.__name__ = f"list of {', '.join(TASKS)}"  # argparse names it in its sentence
 
 
 def _caption(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..data.images import find_images, open_image
-    from ..inference.files import caption_files
+    from ..data.image_inputs import ARCHIVE, TABLE, ImageInput, find_image_inputs
+    from ..inference.bulk import BulkOptions, caption_in_bulk, default_workers
 
+    _check_output(arguments)
     captioner = load_captioner(arguments)
-    languages = captioner.languages if arguments.language == "all" else [arguments.language]
-    captioner.check_request(languages, arguments.task, arguments.via)
-    found = find_images(arguments.images)
-    paths = found.images
-    is_batch = len(arguments.images) > 1 or os.path.isdir(arguments.images[0])
-    if not is_batch:
-        open_image(paths[0])  # the only one: its failure is the command's
-    if len(found.refused) == 1 and not paths and not found.passed_over:
-        raise ValueError(found.refused[0])
-    for reason in found.refused:
-        print(f"florenz: skipped: {one_line(reason)}", file=sys.stderr)
-    for path in found.passed_over:
-        reason = f"{path} is of a kind that is not read: save it as JPEG or PNG"
-        print(f"florenz: passed over: {one_line(reason)}", file=sys.stderr)
-    failed = 0
-    files = caption_files(
-        captioner,
-        paths,
-        languages,
+    options = BulkOptions(
         arguments.task,
+        _languages(arguments.language, captioner),
         arguments.prefix,
+        arguments.via,
         arguments.beams,
         arguments.batch_size,
-        arguments.via,
+        arguments.workers or default_workers(),
     )
-    with tqdm(total=len(paths), unit="image", disable=None if len(paths) > 1 else True) as bar:
-        for file in files:
-            bar.update()
-            if file.problem is not None:
-                failed += 1
-                bar.write(f"florenz: skipped: {one_line(file.problem)}", file=sys.stderr)
-            for language, text in file.captions.items():
-                record = {"image": str(file.path), "task": arguments.task, "language": language, "text": text}
-                if arguments.via is not None:
-                    record["via"] = arguments.via
-                columns = (language, text) if len(paths) == 1 else (str(file.path), language, text)
-                print_record(arguments, record, *columns)
-    done, skipped = len(paths) - failed, failed + len(found.refused)
-    if is_batch:
-        counts = f"{done} done, {skipped} skipped, {len(found.passed_over)} passed over"
-        print(f"florenz: {counts}", file=sys.stderr)
-    if not done:
+    for task in options.tasks:
+        captioner.check_request(options.languages, task, options.via)
+    images: Iterable[ImageInput] = find_image_inputs(
+        arguments.images, arguments.recursive, arguments.image_column, sys.stdin
+    )
+    total = None
+    if not any(entry.lower().endswith((TABLE, ARCHIVE)) or entry == "-" for entry in arguments.images):
+        images = found = list(images)
+        total = sum(not image.passed_over for image in found)
+        if len(found) == 1 and (problem := found[0].problem) is not None:
+            raise ValueError(problem)
+    single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1
+    counts = dict.fromkeys(("done", "skipped", "passed over"), 0)
+    with (
+        _kept(arguments, captioner, options) as kept,
+        tqdm(total=total, unit="image", disable=None if total is None or total > 1 else True) as bar,
+    ):
+        for block in caption_in_bulk(captioner, images, options, kept):
+            if kept is not None:
+                kept.add(block)
+            for image in block:
+                if single and image.problem is not None:
+                    raise ValueError(image.problem)  # the only one: its failure is the command's
+                _report(arguments, options, image, total, bar, counts)
+    if not single:
+        print(f"florenz: {', '.join(f'{count} {name}' for name, count in counts.items())}", file=sys.stderr)
+    if not counts["done"]:
         return NOTHING_DONE
-    return SOME_FAILED if skipped else DONE
+    return SOME_FAILED if counts["skipped"] else DONE
+
+
+def _report(
+    arguments: argparse.Namespace,
+    options: "BulkOptions",
+    image: "CaptionedImage",
+    total: int | None,
+    bar: Any,
+    counts: dict[str, int],
+) -> None:
+    state = "passed over" if image.image.passed_over else "done" if image.problem is None else "skipped"
+    counts[state] += 1
+    bar.update(not image.image.passed_over)
+    if image.problem is not None:
+        bar.write(f"florenz: {state}: {one_line(image.problem)}", file=sys.stderr)
+    if arguments.output is not None or arguments.sidecar:
+        return
+    for (task, language), text in image.captions.items():
+        text = f"{arguments.prepend}{text}{arguments.append}"
+        record = {"image": image.image.name, "task": task, "language": language, "text": text}
+        if options.via is not None:
+            record["via"] = options.via
+        columns = [image.image.name] * (total != 1) + [task] * (len(options.tasks) > 1) + [language, text]
+        print_record(arguments, record, *columns)
+
+
+def _check_output(arguments: argparse.Namespace) -> None:
+    output: Path | None = arguments.output
+    if output is None:
+        if arguments.overwrite and not arguments.sidecar:
+            raise ValueError("--overwrite is for --output and --sidecar: without them nothing is kept")
+        return
+    if output.suffix.lower() not in TABLES:
+        raise ValueError(f"--output is {output}: end its name in {' or '.join(TABLES)}")
+    if any(os.path.exists(entry) and output.exists() and output.samefile(entry) for entry in arguments.images):
+        raise ValueError(f"--output is {output}, which is to be read: give another name")
+
+
+def _languages(given: str, captioner: "Captioner") -> tuple[str, ...]:
+    languages = captioner.languages if given == "all" else given.split(",")
+    if twice := [code for code in languages if languages.count(code) > 1]:
+        raise ValueError(f"language {twice[0]} is asked for twice: name it once")
+    return tuple(languages)
+
+
+@contextmanager
+def _kept(
+    arguments: argparse.Namespace, captioner: "Captioner", options: "BulkOptions"
+) -> Iterator["CaptionsFile | Sidecars | None"]:
+    from ..inference.kept_captions import Wrapped, keep_captions
+    from ..inference.sidecars import Sidecars
+
+    wrapped = Wrapped(arguments.prepend, arguments.append)
+    if arguments.output is not None:
+        with keep_captions(arguments.output, captioner, options, wrapped, arguments.overwrite) as kept:
+            yield kept
+    elif arguments.sidecar:
+        keys = [(task, language) for task in options.tasks for language in options.languages]
+        yield Sidecars(keys, wrapped, arguments.overwrite)
+    else:
+        yield None

@@ -127,8 +127,8 @@ def test_ctrl_c_among_the_images_lets_the_command_clean_up_and_is_exit_code_130(
         "    finally:\n"
         "        print('cleaned up')\n"
         "def replace(images):\n"
-        "    images.find_images = interrupted\n"
-        "wrapt.register_post_import_hook(replace, 'modeling_florenz.data.images')\n"
+        "    images.find_image_inputs = interrupted\n"
+        "wrapt.register_post_import_hook(replace, 'modeling_florenz.data.image_inputs')\n"
         f"sys.argv = ['florenz', 'caption', {str(SAMPLE)!r}]\n"
         "run()\n"
     )
