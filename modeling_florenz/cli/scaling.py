@@ -81,9 +81,10 @@ def _fit(arguments: argparse.Namespace) -> int:
     from ..resumable import write_json
     from ..run_record import run_record
     from ..scaling.law_report import make_report
+    from ..scaling.law_rows import read_rows
     from ..scaling.law_text import summary
 
-    report = make_report(arguments.rows, arguments.arm, arguments.widths)
+    report = make_report(read_rows(arguments.rows), arguments.arm, arguments.widths)
     write_json(arguments.output, report | run_record())
     print(summary(report))
     return 0
@@ -120,8 +121,9 @@ def _predict(arguments: argparse.Namespace) -> int:
 def _plot(arguments: argparse.Namespace) -> int:
     from ..scaling.law_file import read_report
     from ..scaling.law_plots import draw_all
+    from ..scaling.law_rows import read_rows
 
     report = read_report(arguments.law)
-    for path in draw_all(arguments.rows, report, arguments.output, arguments.prefix_dose):
+    for path in draw_all(read_rows(arguments.rows), report, arguments.output, arguments.prefix_dose):
         print(path)
     return 0

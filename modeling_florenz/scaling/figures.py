@@ -28,8 +28,10 @@ _STYLE: Any = {
 
 
 @contextmanager
-def figure(folder: Path, name: str, panels: int, sharey: bool = False) -> Iterator[tuple[Any, list[Any]]]:
-    """Yield a figure with panels side by side; when the block ends, write it as `NAME.svg` and `NAME.png`.
+def figure(
+    folder: Path, name: str, panels: int, rows: int = 1, sharey: bool = False
+) -> Iterator[tuple[Any, list[Any]]]:
+    """Yield a figure with panels side by side, row by row; when the block ends, write it as `NAME.svg` and `NAME.png`.
 
     Raises:
         ValueError: matplotlib is missing.
@@ -42,8 +44,8 @@ def figure(folder: Path, name: str, panels: int, sharey: bool = False) -> Iterat
     except ModuleNotFoundError:
         raise ValueError(f"plots need matplotlib: {install_command('scaling')}") from None
     with rc_context(_STYLE):
-        drawn = Figure(figsize=(1.2 + 3.6 * panels, 4.2), layout="constrained")
-        yield drawn, list(drawn.subplots(1, panels, squeeze=False, sharey=sharey)[0])
+        drawn = Figure(figsize=(1.2 + (3.6 if panels < 4 else 2.6) * panels, 1.4 + 2.8 * rows), layout="constrained")
+        yield drawn, list(drawn.subplots(rows, panels, squeeze=False, sharey=sharey).flat)
         for canvas, suffix, metadata in ((FigureCanvasSVG, "svg", {"Date": None}), (FigureCanvasAgg, "png", None)):
             with whole_file(folder / f"{name}.{suffix}") as partial:
                 canvas(drawn).print_figure(partial, format=suffix, metadata=metadata)

@@ -1,31 +1,31 @@
 """Draw what a report of laws and its table of runs hold."""
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .comparison import UNTAUGHT
 from .figures import INK, figure, legend, log_axis, styles
 from .law_file import stored_law
-from .law_rows import GROUPS, Cell, columns, make_cells, read_rows
+from .law_rows import GROUPS, Cell, columns, make_cells
+from .law_tables import TITLES
 from .laws import Law, design, front, predict, residuals
 
 
-TITLES = {
-    "unseen_captioning": "captions, languages never captioned",
-    "seen_translation": "translations",
-    "seen_captioning": "captions, captioned languages",
-}
 LOSS = "held-out loss, nats per token"
 
 
-def draw_all(rows: Path, report: dict[str, Any], folder: Path, prefix_dose: Path | None = None) -> list[Path]:
+def draw_all(
+    table: Sequence[dict[str, Any]], report: dict[str, Any], folder: Path, prefix_dose: Path | None = None
+) -> list[Path]:
     """Draw every figure whose data is there, each as SVG and PNG.
 
     Args:
-        rows: the table of runs.
+        table: rows of runs.
         report: of laws fitted to it.
         folder: for the figures.
         prefix_dose: results of the study of prefixes.
@@ -36,10 +36,9 @@ def draw_all(rows: Path, report: dict[str, Any], folder: Path, prefix_dose: Path
     Raises:
         ValueError: the table or the results are broken, or the report is of other runs.
     """
-    table = read_rows(rows)
     cells = make_cells(table, [report["arm"]], report["widths"])
     if [cell.loss(GROUPS[0]) for cell in cells] != [Cell(**cell).loss(GROUPS[0]) for cell in report["cells"]]:
-        raise ValueError(f"the report is of other runs than {rows} holds: fit that table again")
+        raise ValueError("the report is of other runs than the table holds: fit that table again")
     dose = None if prefix_dose is None else _read_dose(prefix_dose)
     draw_compute(cells, report, folder)
     draw_samples(cells, report, folder)
@@ -164,25 +163,37 @@ def draw_hiding(cells: Sequence[Cell], table: Sequence[dict[str, Any]], folder: 
 
 def _read_dose(path: Path) -> dict[str, Any]:
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return {"languages": found["languages"], "doses": found["doses"], "model": found["model"]}
-    except (OSError, ValueError, KeyError, TypeError):
+        models = json.loads(path.read_text(encoding="utf-8"))["models"]
+        return {name: {kind: found[kind] for kind in ("right", "wrong")} for name, found in models.items()}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise ValueError(f"{path} holds no results of the study of prefixes: write it with prefix_dose") from None
 
 
-def draw_prefix(dose: dict[str, Any], folder: Path) -> None:
-    """Draw the share of captions in the asked language against the number of prefix words given."""
-    with figure(folder, "prefix-dose", 2, sharey=True) as (drawn, panels):
-        for axes, kind in zip(panels, ("right", "wrong"), strict=True):
-            for language, style in styles(dose["languages"]).items():
-                found = dose["doses"][kind][language]
-                words = range(len(found))
-                axes.plot(words, [entry["language"] for entry in found], lw=1.5, ms=7, label=language, **style)
-            axes.set(
-                title=f"prefix of the {'asked' if kind == 'right' else 'next'} language",
-                xlabel="words of the prefix given",
-                ylim=(-0.03, 1.03),
-            )
+def draw_prefix(models: dict[str, Any], folder: Path) -> None:
+    """Draw the share of captions in the asked language against the number of prefix words given.
+
+    A row of panels for each kind of model, a panel for each language never captioned, a line for each size: names of
+    models are KIND-SIZE. Others are drawn only if there are no such names.
+    """
+    named = {name: re.fullmatch(r"(\D+)-(\d+)", name) for name in models}
+    places = {name: (match[1], int(match[2])) for name, match in named.items() if match}
+    lines: dict[str, tuple[str, Any]] = dict(places) or {name: ("", name) for name in models}
+    kinds = list(dict.fromkeys(kind for kind, _ in lines.values()))
+    style = styles(sorted({size for _, size in lines.values()}))
+    with figure(folder, "prefix-dose", len(UNTAUGHT), len(kinds), sharey=True) as (drawn, panels):
+        for place, axes in enumerate(panels):
+            kind, language = kinds[place // len(UNTAUGHT)], UNTAUGHT[place % len(UNTAUGHT)]
+            for name, (own, size) in lines.items():
+                if own != kind:
+                    continue
+                for given, look in (("right", {"label": str(size)}), ("wrong", {"ls": ":", "alpha": 0.7})):
+                    found = models[name][given][language]
+                    rates = [entry["language"] for entry in found]
+                    axes.plot(range(len(rates)), rates, lw=1.5, ms=6, **{**style[size], **look})
+            axes.set(title=", ".join(filter(None, (kind, language))), ylim=(-0.04, 1.04))
             axes.xaxis.get_major_locator().set_params(integer=True)
-        panels[0].set_ylabel("captions in the asked language")
-        legend(drawn, panels[0], "language asked for")
+            if place >= len(panels) - len(UNTAUGHT):
+                axes.set_xlabel("words of the prefix given")
+        for axes in panels[:: len(UNTAUGHT)]:
+            axes.set_ylabel("captions in that language")
+        legend(drawn, panels[0], "width; dotted: the prefix of another language")

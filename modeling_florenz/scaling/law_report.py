@@ -2,13 +2,12 @@
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .held_out import CHECKS, check_held_out
-from .law_rows import GROUPS, Cell, columns, make_cells, read_rows, seed_spread
+from .law_rows import GROUPS, Cell, columns, make_cells, seed_spread
 from .laws import bootstrap, fit_law, front
 from .offset import fit_offset
 
@@ -23,11 +22,11 @@ PROTOCOL = (
 )
 
 
-def make_report(path: Path, arm: str, widths: Collection[int] = ()) -> dict[str, Any]:
+def make_report(rows: Sequence[dict[str, Any]], arm: str, widths: Collection[int] = ()) -> dict[str, Any]:
     """Fit the laws to the cells of an arm.
 
     Args:
-        path: table that `florenz scaling run` wrote.
+        rows: of a table that `florenz scaling run` wrote, see `read_rows`.
         arm: name.
         widths: only these; all if there are none.
 
@@ -36,9 +35,8 @@ def make_report(path: Path, arm: str, widths: Collection[int] = ()) -> dict[str,
         `{"refused": sentence}`.
 
     Raises:
-        ValueError: the table is broken (see `read_rows`), or no group has a law of size and samples.
+        ValueError: the arm has no run, or no group has a law of size and samples.
     """
-    rows = read_rows(path)
     cells = make_cells(rows, [arm], widths)
     others = sorted({row["arm"] for row in rows if row["grounding"] == _grounding(rows, arm)})
     spoken = make_cells(rows, others, widths)

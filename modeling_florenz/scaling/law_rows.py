@@ -15,6 +15,7 @@ from ..data.emoji_scenes.world import LANGUAGES, Coverage, EmojiWorld
 from ..resumable import JsonLines
 from ..tiny.model import build_model
 from ..tiny.tower import IMAGE_SIZE
+from .grid import Grid, Run
 from .macs import sample_macs, training_compute
 
 
@@ -70,6 +71,19 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
                     f"{path}: the run {name} has the loss {loss} of {group}: mark it as diverged, or run it again"
                 )
     return rows
+
+
+def whole_cells(rows: Iterable[dict[str, Any]], grid: Grid) -> tuple[list[dict[str, Any]], list[str]]:
+    """Keep the rows of cells of a grid whose seeds all have one.
+
+    Returns:
+        the rows, and the names of the runs without a row.
+    """
+    found = {Run(*(row[field] for field in _KEY)): row for row in rows}
+    missing = [run for run in grid.runs() if run not in found]
+    torn = {(run.arm, run.width, run.steps) for run in missing}
+    kept = [row for run, row in found.items() if (run.arm, run.width, run.steps) not in torn]
+    return kept, [run.name for run in missing]
 
 
 def make_cells(rows: Iterable[dict[str, Any]], arms: Collection[str], widths: Collection[int] = ()) -> list[Cell]:

@@ -18,29 +18,31 @@ from modeling_florenz.scaling import law_plots  # noqa: E402
 from modeling_florenz.scaling.law_report import make_report  # noqa: E402
 
 
+LANGUAGES = ("fr", "es", "ru", "zh")
 DOSE = {
-    "model": "florenz-tiny",
-    "languages": ["en", "fr"],
-    "doses": {
-        kind: {language: [{"language": words / 3} for words in range(4)] for language in ("en", "fr")}
-        for kind in ("right", "wrong")
-    },
+    "models": {
+        f"{arm}-{width}": {
+            kind: {language: [{"language": words / 3} for words in range(4)] for language in LANGUAGES}
+            for kind in ("right", "wrong")
+        }
+        for arm in ("plain", "partial")
+        for width in (64, 160)
+    }
 }
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    rows = make_rows() + make_rows(widths=(160,), seeds=(0,), arm="partial", grounding=0.5)
-    return write_rows(tmp_path_factory.mktemp("table") / "law.jsonl", rows)
+def table() -> list[dict[str, Any]]:
+    return make_rows() + make_rows(widths=(160,), seeds=(0,), arm="partial", grounding=0.5)
 
 
 @pytest.fixture(scope="module")
-def report(table: Path) -> dict[str, Any]:
+def report(table: list[dict[str, Any]]) -> dict[str, Any]:
     return make_report(table, "plain")
 
 
 def test_figures_are_equal_byte_for_byte_on_a_second_run_and_no_texts_overlap(
-    tmp_path: Path, table: Path, report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, table: list[dict[str, Any]], report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):
     places: dict[Text, Any] = {}  # as last drawn, in the PNG
     draw = Text.draw
@@ -72,12 +74,14 @@ def test_figures_are_equal_byte_for_byte_on_a_second_run_and_no_texts_overlap(
 
 
 def test_a_report_of_other_runs_is_refused(tmp_path: Path, report: dict[str, Any]):
-    other = write_rows(tmp_path / "other.jsonl", make_rows(noise=0.1))
-    with pytest.raises(ValueError, match=r"other runs than .*other.jsonl holds: fit that table again"):
-        law_plots.draw_all(other, report, tmp_path / "plots")
+    with pytest.raises(ValueError, match="other runs than the table holds: fit that table again"):
+        law_plots.draw_all(make_rows(noise=0.1), report, tmp_path / "plots")
     assert not (tmp_path / "plots").exists()
 
 
-def test_what_is_not_the_study_of_prefixes_is_refused(tmp_path: Path, table: Path, report: dict[str, Any]):
+def test_what_is_not_the_study_of_prefixes_is_refused(
+    tmp_path: Path, table: list[dict[str, Any]], report: dict[str, Any]
+):
+    dose = write_rows(tmp_path / "dose.json", make_rows())
     with pytest.raises(ValueError, match="holds no results of the study of prefixes"):
-        law_plots.draw_all(table, report, tmp_path / "plots", table)
+        law_plots.draw_all(table, report, tmp_path / "plots", dose)

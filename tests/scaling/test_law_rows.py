@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from law_tables import make_rows, write_rows
 
-from modeling_florenz.scaling.law_rows import make_cells, read_rows, seed_spread
+from modeling_florenz.scaling.grid import read_grid
+from modeling_florenz.scaling.law_rows import make_cells, read_rows, seed_spread, whole_cells
 
 
 def test_seeds_of_a_cell_become_one_value_and_their_spread_is_told_apart(tmp_path: Path):
@@ -18,6 +19,18 @@ def test_seeds_of_a_cell_become_one_value_and_their_spread_is_told_apart(tmp_pat
     assert cell.loss("unseen_captioning") == pytest.approx(2.0)
     spread = seed_spread([cell], "unseen_captioning")
     assert spread is not None and spread["factor"] == pytest.approx(4 ** (1 / 2**0.5))
+
+
+def test_only_cells_whose_seeds_all_have_a_row_are_whole(tmp_path: Path):
+    grid = tmp_path / "grid.yaml"
+    grid.write_text(
+        "grid: {batch_size: 32, learning_rate: 1.0e-3, warmup_share: 0.05, scenes: 4, max_core_hours: 1, "
+        "accuracies_from: 0.8, arms: {plain: {runs: [{widths: [32, 64], steps: [250], seeds: [0, 1]}]}}}"
+    )
+    rows = make_rows(widths=(32, 64), steps=(250,))
+    kept, missing = whole_cells(rows[:3], read_grid(grid))
+    assert kept == rows[:2] and missing == ["plain-64-250-1"]
+    assert whole_cells(rows, read_grid(grid)) == (rows, [])
 
 
 def test_one_seed_alone_has_no_spread():

@@ -45,7 +45,7 @@ def measure(loaded: LoadedModel, count: int) -> dict[str, Any]:
 
     def dose(language: str, prefix: str, other: str) -> dict[str, float]:
         texts = generate(loaded.model, loaded.processor, tokens, "caption", [language] * count, None, prefix)
-        texts = [f"{prefix} {text}" for text in texts]
+        texts = [f"{prefix} {text}".strip() for text in texts]
         named = sum(
             any(names.means(text[start:end], language, [noun]) for start, end in name_spans(text))
             for text, scene in zip(texts, scenes, strict=True)
