@@ -25,7 +25,7 @@ from transformers.modeling_outputs import (
     BaseModelOutputWithPooling,
 )
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS, slice_logits_to_keep
-from transformers.models.bart.modeling_bart import BartDecoder, BartEncoder, shift_tokens_right
+from transformers.models.bart.modeling_bart import BartAttention, BartDecoder, BartEncoder, shift_tokens_right
 from transformers.models.florence2.modeling_florence2 import (
     Florence2MultiModalProjector,
     Florence2Seq2SeqLMOutput,
@@ -185,6 +185,87 @@ def grouped_attention_forward(
     return attn_output.view(batch, heads, length, width).transpose(1, 2), attn_weights
 
 
+def _in_line(
+    hidden_states: torch.Tensor,  # (texts, length, width)
+    attention_mask: torch.Tensor | None,  # (sources, 1, length, source)
+    sources: int,
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """Let the texts that read one source stand in line as its further queries: its keys and values are there once."""
+    if len(hidden_states) == sources:
+        return hidden_states, attention_mask
+    if attention_mask is not None:  # padding of the source, the same for every query
+        attention_mask = attention_mask[:, :, :1]
+    return hidden_states.reshape(sources, -1, hidden_states.shape[-1]), attention_mask
+
+
+def _apart(attn_weights: torch.Tensor | None, texts: int) -> torch.Tensor | None:
+    """Give the weights of texts in line `(sources, heads, texts * length, source)` a row for each text again."""
+    if attn_weights is None or len(attn_weights) == texts:
+        return attn_weights
+    sources, heads, _, source = attn_weights.shape
+    weights = attn_weights.view(sources, heads, texts // sources, -1, source)
+    return weights.transpose(1, 2).reshape(texts, heads, -1, source)
+
+
+def _source_in_cache(cache: EncoderDecoderCache | None) -> torch.Tensor | None:
+    """Return something of the shape `(sources, source, width)` from a filled cache, for states that nobody reads."""
+    if cache is None or not cache.is_updated.get(0):
+        return None
+    first: Any = cache.cross_attention_cache.layers[0]
+    keys: torch.Tensor = first.keys
+    return keys[:, 0]
+
+
+class FlorenzBartCrossAttention(BartAttention):
+    """Attend from BART's decoder to encoder states that several texts may share."""
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,  # (texts, length, width)
+        key_value_states: torch.Tensor | None = None,  # (sources, source, width); texts is a multiple of sources
+        cache: Cache | None = None,
+        attention_mask: torch.Tensor | None = None,
+        **kwargs: Any,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        sources = len(hidden_states) if key_value_states is None else len(key_value_states)
+        queries, attention_mask = _in_line(hidden_states, attention_mask, sources)
+        attn_output, attn_weights = super().forward(
+            queries, key_value_states, cache=cache, attention_mask=attention_mask, **kwargs
+        )
+        return attn_output.view_as(hidden_states), _apart(attn_weights, len(hidden_states))
+
+
+class FlorenzBartDecoder(BartDecoder):
+    """Run BART's decoder; texts about one source share its keys and values, which a filled cache may hold alone."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__(config)
+        for index, layer in enumerate(self.layers):
+            layer.encoder_attn = FlorenzBartCrossAttention(
+                config.d_model,
+                config.decoder_attention_heads,
+                dropout=config.attention_dropout,
+                is_decoder=True,
+                config=config,
+                layer_idx=index,
+            )
+
+    def forward(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        encoder_hidden_states: torch.Tensor | None = None,
+        encoder_attention_mask: torch.Tensor | None = None,
+        cache: Any = None,
+        **kwargs: Any,
+    ) -> BaseModelOutputWithPastAndCrossAttentions:
+        if encoder_hidden_states is None:
+            encoder_hidden_states = _source_in_cache(cache)
+        return super().forward(
+            input_ids, attention_mask, encoder_hidden_states, encoder_attention_mask, cache=cache, **kwargs
+        )
+
+
 class FlorenzCrossAttention(Gemma2Attention):
     """Attend from decoder to encoder states with Gemma-2's heads, scale and soft cap, without RoPE or window."""
 
@@ -198,16 +279,17 @@ class FlorenzCrossAttention(Gemma2Attention):
 
     def forward(
         self,
-        hidden_states: torch.Tensor,  # (batch, length, width)
-        encoder_hidden_states: torch.Tensor,  # (batch, source, encoder width)
-        attention_mask: torch.Tensor | None = None,  # (batch, 1, length, source)
+        hidden_states: torch.Tensor,  # (texts, length, width)
+        encoder_hidden_states: torch.Tensor,  # (sources, source, encoder width); texts is a multiple of sources
+        attention_mask: torch.Tensor | None = None,  # (sources, 1, length, source)
         cache: EncoderDecoderCache | None = None,
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         def heads(states: torch.Tensor) -> torch.Tensor:
             return states.view(*states.shape[:-1], -1, self.head_dim).transpose(1, 2)
 
-        query_states = heads(self.q_proj(hidden_states))
+        queries, attention_mask = _in_line(hidden_states, attention_mask, len(encoder_hidden_states))
+        query_states = heads(self.q_proj(queries))
         if cache is not None and cache.is_updated.get(self.layer_idx):
             cached: Any = cache.cross_attention_cache.layers[self.layer_idx]
             key_states, value_states = cached.keys, cached.values
@@ -232,7 +314,7 @@ class FlorenzCrossAttention(Gemma2Attention):
             **kwargs,
         )
         attn_output = attn_output.reshape(*hidden_states.shape[:-1], -1).contiguous()
-        return self.o_proj(attn_output), attn_weights
+        return self.o_proj(attn_output), _apart(attn_weights, len(hidden_states))
 
 
 class FlorenzDecoderLayer(Gemma2DecoderLayer):
@@ -353,7 +435,12 @@ class FlorenzDecoder(FlorenzPreTrainedModel):
                 "the decoder needs either decoder_input_ids or decoder_inputs_embeds, not both or neither"
             )
         if encoder_hidden_states is None:
-            raise ValueError("the decoder needs encoder_hidden_states: it reads image and prompt from nowhere else")
+            encoder_hidden_states = _source_in_cache(cache)
+        if encoder_hidden_states is None:
+            raise ValueError(
+                "the decoder needs encoder_hidden_states, or a cache that they have filled: it reads image and prompt "
+                "from nowhere else"
+            )
         if inputs_embeds is None:
             inputs_embeds = self.embed_tokens(input_ids)
         if use_cache and cache is None:
@@ -414,7 +501,7 @@ class FlorenzModel(FlorenzPreTrainedModel):
         self.multi_modal_projector = Florence2MultiModalProjector(with_vision)
         self.encoder = BartEncoder(config.encoder_config)
         is_bart = config.text_config.model_type == "bart"
-        self.decoder: Any = (BartDecoder if is_bart else FlorenzDecoder)(config.text_config)
+        self.decoder: Any = (FlorenzBartDecoder if is_bart else FlorenzDecoder)(config.text_config)
         self.post_init()
 
     # transformers, peft and FSDP take this table for the partner of the tied head, which is the decoder's.
@@ -533,6 +620,14 @@ class FlorenzModel(FlorenzPreTrainedModel):
             # A mask of the prompt alone beside finished encoder states: the image tokens before it are never padding.
             missing = encoder_hidden_states.shape[1] - attention_mask.shape[1]
             attention_mask = nn.functional.pad(attention_mask, (missing, 0), value=1)
+        decoded = decoder_input_ids if decoder_inputs_embeds is None else decoder_inputs_embeds
+        texts, sources = len(encoder_hidden_states) if decoded is None else len(decoded), len(encoder_hidden_states)
+        if texts % sources:
+            raise ValueError(
+                f"{texts} decoder rows came with {sources} encoder rows: give each the same number of texts"
+            )
+        if attention_mask is not None and len(attention_mask) > sources:  # `generate` has a row for each beam
+            attention_mask = attention_mask[:: texts // sources]
 
         decoder_outputs = self.decoder(
             input_ids=decoder_input_ids,
@@ -769,6 +864,23 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             if model_kwargs.get("decoder_attention_mask") is None:
                 model_kwargs["decoder_attention_mask"] = torch.ones_like(ids)
         return ids, model_kwargs
+
+    def _expand_inputs_for_generation(
+        self,
+        expand_size: int = 1,
+        is_encoder_decoder: bool = False,
+        input_ids: torch.LongTensor | None = None,
+        **model_kwargs: Any,
+    ) -> tuple[torch.LongTensor, dict[str, Any]]:
+        # Beams and samples of a row read the same encoder states, which are not copied for them.
+        encoder_outputs = model_kwargs.pop("encoder_outputs", None)
+        inherited: Any = super()
+        expanded, model_kwargs = inherited._expand_inputs_for_generation(
+            expand_size, is_encoder_decoder and encoder_outputs is None, input_ids, **model_kwargs
+        )
+        if encoder_outputs is not None:
+            model_kwargs["encoder_outputs"] = encoder_outputs
+        return expanded, model_kwargs
 
     def _prepare_cache_for_generation(
         self,

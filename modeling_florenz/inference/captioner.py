@@ -13,7 +13,7 @@ from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
 from ..processing_florenz import LANGUAGES
-from .scoring import check_whole, mean_log_probabilities
+from .scoring import check_whole, score_candidates
 from .stream import stream_text, with_features
 from .together import image_tokens, write_captions
 
@@ -202,13 +202,10 @@ class Captioner:
                 raise ValueError("a candidate is empty: give texts to score")
         check_whole(self.processor, candidates)
         inputs = self.processor(
-            images=None if image is None else self._open([image])[0],
-            text=text,
-            task="translate",
-            language=language,
-            target=list(candidates),
+            images=None if image is None else self._open([image])[0], text=text, task="translate", language=language
         ).to(self.device)
-        values = mean_log_probabilities(self.model(**inputs).logits, inputs["labels"])
+        labels = self.processor(text=text, task="translate", language=language, target=list(candidates))["labels"]
+        values = score_candidates(self.model, inputs, labels.to(self.device))
         return [
             Score(candidate, value.item(), (-value).exp().item())
             for candidate, value in zip(candidates, values, strict=True)

@@ -1,6 +1,6 @@
 """Score given targets: how likely a model finds a text, for contrasts as in CoMMuTE and for ranking candidates."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -21,6 +21,28 @@ def mean_log_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.
     losses = nn.functional.cross_entropy(logits.float().transpose(1, 2), labels, reduction="none")
     real = labels.ne(-100)
     return -(losses * real).sum(-1) / real.sum(-1)
+
+
+@torch.no_grad()
+def score_candidates(
+    model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, at_a_time: int = 16
+) -> torch.Tensor:
+    """Average the log-probabilities of several targets of one prompt, which is read once for all of them.
+
+    Args:
+        model: a Florenz, with an adapter or not.
+        inputs: of one prompt, with its image or without.
+        labels (`(candidates, length)`): target ids, -100 for padding.
+        at_a_time: targets whose logits exist at the same time.
+
+    Returns:
+        `(candidates,)`, in nats per token.
+    """
+    start = torch.full((1, 1), model.config.decoder_start_token_id, device=labels.device)
+    states = model(**inputs, decoder_input_ids=start, use_cache=False).encoder_last_hidden_state
+    given = {"encoder_outputs": (states,), "attention_mask": inputs["attention_mask"]}
+    parts = labels.split(at_a_time)
+    return torch.cat([mean_log_probabilities(model(**given, labels=part).logits, part) for part in parts])
 
 
 def check_whole(processor: Any, targets: Sequence[str]) -> None:

@@ -33,6 +33,24 @@ def test_score_equals_the_models_own_loss(captioner: Captioner) -> None:
     assert score.mean_log_probability == pytest.approx(-captioner.model(**inputs).loss.item(), abs=1e-4)
 
 
+def test_many_candidates_are_scored_as_each_alone_and_the_image_is_read_once(captioner: Captioner) -> None:
+    candidates = [f"Ein Bild: Hund{', Fahrrad' * (index % 7)} {index}." for index in range(40)]
+    read: list[int] = []
+    handle = captioner.model.model.encoder.register_forward_pre_hook(
+        lambda module, inputs, named: read.append(len(named["inputs_embeds"])), with_kwargs=True
+    )
+    try:
+        together = captioner.score(SAMPLE, "A picture of dog.", "de", candidates)
+    finally:
+        handle.remove()
+    assert read == [1]
+    for index in (0, 17, 39):
+        [alone] = captioner.score(SAMPLE, "A picture of dog.", "de", [candidates[index]])
+        assert together[index].mean_log_probability == pytest.approx(alone.mean_log_probability, abs=1e-5)
+    [blind] = captioner.score(None, "A picture of dog.", "de", candidates[:1])
+    assert abs(blind.mean_log_probability - together[0].mean_log_probability) > 1e-3
+
+
 def test_captions_by_way_of_english_are_translations_beside_the_image_of_the_english_caption(
     captioner: Captioner,
 ) -> None:
