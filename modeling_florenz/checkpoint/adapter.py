@@ -10,7 +10,9 @@ from safetensors.torch import load_file
 
 from ..extras import install_command
 from ..modeling_florenz import FlorenzForConditionalGeneration
+from .fingerprint import stored_digest
 from .settings import read_settings, sentence
+from .sources import read_json
 from .tensor_stream import StoredTensor, stored_tensors
 from .weights import check_values, compare
 
@@ -83,6 +85,22 @@ def check_adapter(folder: Path) -> dict[str, Any]:
         return _used(settings, stored)
     except ValueError as error:
         raise ValueError(f"the adapter {folder} could not be loaded: {error}") from None
+
+
+def fits_base(folder: Path, base: Path) -> bool:
+    """Return whether an adapter was trained on the weights of a folder, as far as its record tells.
+
+    Args:
+        folder: the adapter's; `results.json` in it holds the digest of its base, if the package wrote it.
+        base: folder of the model that the adapter is to be put on.
+
+    Raises:
+        ValueError: the record or the weights cannot be read.
+    """
+    path = folder / "results.json"
+    record = read_json(path) if path.exists() else None
+    trained_on = record.get("base_digest") if isinstance(record, dict) else None
+    return trained_on is None or trained_on == stored_digest(base)
 
 
 def load_adapter(model: FlorenzForConditionalGeneration, folder: Path) -> None:

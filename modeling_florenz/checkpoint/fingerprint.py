@@ -11,12 +11,16 @@ from typing import Any
 import torch
 from torch import nn
 
+from .sources import weight_files
+from .tensor_stream import stored_tensors
+
 
 # What peft adds to a model, and how it renames what it wraps.
 _ADAPTER = re.compile(r"(^|\.)(lora_\w+|modules_to_save|trainable_tokens\w*)(\.|$)")
 _WRAPPED = re.compile(r"\.(base_layer|original_module)\b")
 # Of a configuration, what says where a model came from and by what it was written.
 _ORIGIN = ("_commit_hash", "_name_or_path", "name_or_path", "transformers_version")
+_SAMPLE = 64  # values of each tensor: training moves all of them
 DIGEST_LENGTH = 16  # hexadecimal digits: enough that no two models of one folder of results share them
 
 
@@ -65,6 +69,22 @@ def fingerprint(model: Any, processor: Any) -> dict[str, str | None]:
         "config_digest": digest([_words(settings)]),
         "processor_digest": _processor_digest(processor),
     }
+
+
+def stored_digest(folder: Path) -> str:
+    """Digest names, shapes and the first values of the tensors in a folder's files, in bfloat16.
+
+    Little is read, and a copy in other shards or in bfloat16 has the same digest.
+
+    Raises:
+        ValueError: the folder holds no weights, or broken ones.
+    """
+    tensors = sorted(stored_tensors(weight_files(folder)).items())
+    return _digest(
+        (f"{name} {tensor.shape}", tensor.first(_SAMPLE).to(torch.bfloat16))
+        for name, tensor in tensors
+        if name != "lm_head.weight"  # tied: some writers repeat it
+    )
 
 
 def _digest(tensors: Iterable[tuple[str, Any]]) -> str:

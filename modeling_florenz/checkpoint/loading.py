@@ -1,5 +1,6 @@
 """Load a Florenz, its processor and an adapter on it: the one place where files become a model, strictly."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,13 +10,14 @@ import torch
 from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
-from .adapter import base_of_adapter, check_adapter, load_adapter
+from .adapter import base_of_adapter, check_adapter, fits_base, load_adapter
 from .quantization import quantization_config
 from .settings import check_generation_config, load_processor_files, read_config, sentence
 from .sources import resolve_source
 from .weights import check_weights
 
 
+logger = logging.getLogger(__name__)
 BUNDLED_MODEL = Path(__file__).parents[1] / "florenz_tiny"
 BUNDLED_NAME = "florenz-tiny"  # what recipes and adapters call it
 
@@ -130,6 +132,9 @@ def load(
 ) -> LoadedModel:
     """Load a model with its processor, and an adapter on it.
 
+    An adapter that the package trained knows the weights it was trained on. If its base has other ones by now, it is
+    refused; on a model that was named beside it, it is loaded with a warning.
+
     Args:
         model: a folder or a Hub repository; the adapter's base, or else the bundled `florenz-tiny`, if left out.
         revision: branch, tag or commit of the model's repository.
@@ -137,8 +142,10 @@ def load(
         dtype, quantize, device: as in `load_model`.
 
     Raises:
-        ValueError: model or adapter is missing, broken, incomplete or of another kind.
+        ValueError: model or adapter is missing, broken, incomplete or of another kind, or the adapter's base has
+            changed.
     """
+    is_named = model is not None
     adapter_folder = None if adapter is None else resolve_source(adapter)
     if adapter_folder is not None and model is None:
         model, revision = base_of_adapter(adapter_folder)
@@ -149,6 +156,13 @@ def load(
     else:
         check_adapter(adapter_folder)
         processor = load_processor_files(adapter_folder, config)
+        if not fits_base(adapter_folder, find_model(model, revision)):
+            if not is_named:
+                raise ValueError(
+                    f"the adapter {adapter} was trained on other weights than {model} has now: name the model it was "
+                    f"trained on, or name {model} to put it there all the same"
+                )
+            logger.warning("the adapter %s was trained on other weights than those of %s", adapter, model)
     loaded = load_model(model, revision, dtype, quantize, device)
     if adapter_folder is not None:
         load_adapter(loaded, adapter_folder)

@@ -74,6 +74,13 @@ class StoredTensor:
                 rest -= filled
                 yield buffer.view(self.dtype)
 
+    def first(self, count: int) -> torch.Tensor:
+        """Read the first values, at most `count`, as a flat tensor."""
+        with self.path.open("rb") as file:
+            file.seek(self.start)
+            content = file.read(min(count, math.prod(self.shape)) * self.dtype.itemsize)
+        return torch.frombuffer(bytearray(content), dtype=self.dtype) if content else torch.empty(0, dtype=self.dtype)
+
     def read(self) -> torch.Tensor:
         """Read the whole tensor."""
         pieces = list(self.pieces())

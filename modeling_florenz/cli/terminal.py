@@ -1,6 +1,7 @@
 """What every command owes the terminal: UTF-8, quiet libraries, one sentence and an exit code for what goes wrong."""
 
 import argparse
+import ctypes
 import importlib.util
 import io
 import logging
@@ -9,7 +10,7 @@ import sys
 import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import ModuleType
 
@@ -83,6 +84,7 @@ def quiet_libraries(verbose: bool) -> Iterator[None]:
         register_post_import_hook(_quiet_torch, "torch._logging")  # it has handlers of its own
         register_post_import_hook(_quiet_transformers, "transformers.utils.logging")
         register_post_import_hook(_quiet_hub, "huggingface_hub.utils.logging")
+        register_post_import_hook(_quiet_libtiff, "PIL._imaging")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warner(verbose)
@@ -103,6 +105,14 @@ def _quiet_transformers(module: ModuleType) -> None:
 
 def _quiet_hub(module: ModuleType) -> None:
     module.set_verbosity_error()
+
+
+def _quiet_libtiff(module: ModuleType) -> None:
+    # It writes to stderr itself, without the file's name; PIL raises what goes wrong.
+    with suppress(OSError, AttributeError):  # where libtiff's functions are hidden in PIL's module, as on Windows
+        library = ctypes.CDLL(str(module.__file__))
+        library.TIFFSetWarningHandler(None)
+        library.TIFFSetErrorHandler(None)
 
 
 def _warner(verbose: bool) -> Callable[..., None]:

@@ -1,6 +1,5 @@
 """Pull a model, an adapter or a dataset from the Hub into a folder."""
 
-import hashlib
 import shutil
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from huggingface_hub import HfApi, snapshot_download
 
 from ..resumable import whole_folder, write_text
+from .stored_files import is_stored
 
 
 _COMMIT = Path(".cache", "commit")  # in the folder of the client's own notes
@@ -41,7 +41,7 @@ def pull(repo_id: str, folder: Path, revision: str | None = None) -> Path:
         except Exception as error:  # what the client raises depends on what it is built on
             raise ValueError(f"{repo_id} could not be fetched: {str(error).splitlines()[0]}") from None
         shutil.rmtree(partial / ".cache", ignore_errors=True)
-        wrong = [path for path, entry in wanted.items() if not _is_whole(path, entry)]
+        wrong = [path for path, entry in wanted.items() if not is_stored(path, entry)]
         if wrong:
             shutil.rmtree(partial, ignore_errors=True)
             names = ", ".join(path.relative_to(partial).as_posix() for path in wrong[:3])
@@ -59,12 +59,3 @@ def _keep_only(commit: str, partial: Path) -> None:
         shutil.rmtree(partial)
         partial.mkdir()
         write_text(note, commit)
-
-
-def _is_whole(path: Path, entry: Any) -> bool:
-    if not path.is_file() or path.stat().st_size != entry.size:
-        return False
-    if not entry.lfs:
-        return True
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest() == entry.lfs.sha256

@@ -1,18 +1,17 @@
 """Push a checked folder to the Hub in one commit, and check that everything is there as asked."""
 
-import hashlib
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi, snapshot_download
+from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
 from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 
 from .. import __version__
 from ..checkpoint.model_folder import CODE_FILES
 from .checks import check_folder, files_of, kind_of
 from .leaks import PICKLED
+from .stored_files import is_stored
 
 
 TAG = f"v{__version__}"
@@ -172,32 +171,16 @@ class _Push:
             self.api.create_tag(self.repo_id, tag=TAG, revision=self.commit, repo_type=self.kind)
 
     def _check_files(self) -> None:
-        """Load the commit again: its files must be those of the folder, by name and by content."""
+        """Compare the files of the commit with those of the folder, by name and by the Hub's digests."""
         tree: Any = self.api.list_repo_tree(self.repo_id, recursive=True, revision=self.commit, repo_type=self.kind)
-        hashes = {entry.path: entry.lfs and entry.lfs.sha256 for entry in tree if hasattr(entry, "lfs")}
-        wrong = set(hashes) ^ self.expected
-        small = [name for name in self.local if name in hashes and not hashes[name]]
-        wrong |= {
-            name for name, path in self.local.items() if (stored := hashes.get(name)) and stored != _sha256(path)
-        }
-        with tempfile.TemporaryDirectory() as place:
-            snapshot_download(
-                self.repo_id, repo_type=self.kind, revision=self.commit, local_dir=place, allow_patterns=small
-            )
-            for name in small:
-                copy = Path(place, name)
-                if not copy.is_file() or copy.read_bytes() != self.local[name].read_bytes():
-                    wrong.add(name)
+        there = {entry.path: entry for entry in tree if hasattr(entry, "blob_id")}
+        wrong = set(there) ^ self.expected
+        wrong |= {name for name, path in self.local.items() if name in there and not is_stored(path, there[name])}
         if wrong:
             raise ValueError(
                 f"{self.repo_id} is there as {self.commit}, but {len(wrong)} files are not those of {self.folder}, "
                 f"such as {min(wrong)}: push again"
             )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def listing(folder: Path) -> list[tuple[str, int]]:

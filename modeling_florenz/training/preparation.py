@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from peft import LoraConfig, PeftModel, prepare_model_for_kbit_training
 
-from ..checkpoint.fingerprint import weights_digest
+from ..checkpoint.fingerprint import stored_digest, weights_digest
 from ..checkpoint.freezing import freeze_as_in_paper
-from ..checkpoint.loading import load_model
+from ..checkpoint.loading import find_model, load_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .adapters import add_adapter, lora_config
@@ -34,6 +34,7 @@ class Prepared:
     Args:
         data: the recipe, its data, and the processor that reads it.
         model: the base model.
+        base_digest: by which an adapter knows its base again.
         trainable: the model itself, or an adapter around it.
         train_data: the draws of all steps, in their order.
         eval_data: all rows in a fixed order; None where the recipe names none.
@@ -44,6 +45,7 @@ class Prepared:
 
     data: RecipeData
     model: FlorenzForConditionalGeneration
+    base_digest: str
     trainable: FlorenzForConditionalGeneration | PeftModel
     train_data: Mixture
     eval_data: Mixture | None
@@ -74,6 +76,7 @@ def prepare(data: RecipeData) -> Prepared:
     dtype = torch.bfloat16 if training.bf16 and arguments.method == "lora" else torch.float32
     quantize = "int4" if arguments.method == "qlora" else None
     model = load_model(arguments.model, arguments.revision, dtype, quantize)
+    base_digest = stored_digest(find_model(arguments.model, arguments.revision))
     size = arguments.image_size
     keep = arguments.self_taught_keep
     groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
@@ -109,6 +112,7 @@ def prepare(data: RecipeData) -> Prepared:
     return Prepared(
         data=data,
         model=model,
+        base_digest=base_digest,
         trainable=adapt(model, arguments.method, adapter, bool(training.gradient_checkpointing)),
         train_data=Mixture(mixed, shares, draws, training.seed),
         eval_data=evaluation_order(data.evaluation, training.seed),

@@ -96,6 +96,7 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
         "target_tokens": log.tokens,
         "processes": training.world_size,
         "trainable_parameters": sum(p.numel() for p in prepared.trainable.parameters() if p.requires_grad),
+        "base_digest": prepared.base_digest,
         "data": prepared.data.loaded,
         "data_fingerprint": prepared.data.fingerprint,
         "shares": prepared.train_data.shares,

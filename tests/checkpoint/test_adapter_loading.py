@@ -15,6 +15,7 @@ from tiny_models import tiny_inputs, tiny_model
 from tiny_processor import build_tiny_processor
 
 from modeling_florenz.checkpoint.adapter import base_of_adapter, load_adapter, matching_names
+from modeling_florenz.checkpoint.fingerprint import stored_digest
 from modeling_florenz.checkpoint.loading import load
 
 
@@ -169,6 +170,42 @@ def test_an_adapter_of_another_model_is_refused(saved: Path) -> None:
         load_adapter(tiny_model("gemma2").model.decoder, saved / "adapter")  # names without what stands before them
     with pytest.raises(ValueError, match="are missing|have another shape|matches no module"):
         load_adapter(tiny_model("bart"), saved / "adapter")
+
+
+def record_base(adapter: Path, base: Path) -> None:
+    (adapter / "results.json").write_text(json.dumps({"base_digest": stored_digest(base)}))
+
+
+def test_an_adapter_whose_base_has_other_weights_by_now_is_refused(saved: Path, tmp_path: Path, caplog) -> None:
+    base, adapter = tmp_path / "base", tmp_path / "adapter"
+    shutil.copytree(saved / "base", base)
+    shutil.copytree(saved / "adapter", adapter)
+    edit(adapter, base_model_name_or_path=str(base))
+    record_base(adapter, base)
+    load(adapter=adapter)
+    assert not caplog.records
+    tensors = load_file(base / "model.safetensors")
+    name = "model.decoder.layers.1.mlp.down_proj.weight"
+    save_file({**tensors, name: tensors[name] + 0.1}, base / "model.safetensors")
+    with pytest.raises(ValueError, match=f"was trained on other weights than {base} has now: name the model it was"):
+        load(adapter=adapter)
+    load(base, adapter=adapter)
+    assert [record.message for record in caplog.records] == [
+        f"the adapter {adapter} was trained on other weights than those of {base}"
+    ]
+
+
+def test_an_adapter_knows_its_base_in_other_shards_in_half_precision_and_in_fewer_bits(
+    saved: Path, tmp_path: Path, caplog
+) -> None:
+    record_base(Path(shutil.copytree(saved / "adapter", tmp_path / "adapter")), saved / "base")
+    model = load(saved / "base").model
+    model.to(torch.bfloat16).save_pretrained(tmp_path / "copy", max_shard_size="200KB")
+    build_tiny_processor().save_pretrained(tmp_path / "copy")
+    assert len(list((tmp_path / "copy").glob("*.safetensors"))) > 1
+    load(tmp_path / "copy", adapter=tmp_path / "adapter")
+    load(saved / "base", adapter=tmp_path / "adapter", quantize="int8")
+    assert not caplog.records
 
 
 def test_a_pattern_made_to_hang_is_stopped_after_two_seconds() -> None:

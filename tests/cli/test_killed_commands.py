@@ -7,6 +7,7 @@ import random
 import shutil
 import signal
 import sys
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from hub_thread import HubThread, talk_to
 from pushed_folders import REPO
 from research_checkpoint import write_research_checkpoint
 from tiny_models import tiny_config
+from tqdm import tqdm
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor, sizes
 from modeling_florenz.card_template import find_cards
@@ -126,6 +128,7 @@ def start(words: list[str], output: Path) -> int:
     if pid := os.fork():
         return pid
     code = 99
+    tqdm.set_lock(threading.RLock())  # its usual one is shared with forks, and one that is killed never gives it back
     try:
         place = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(place, 1)

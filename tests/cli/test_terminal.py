@@ -149,7 +149,8 @@ def test_ctrl_c_at_any_moment_is_exit_code_130(moment: int) -> None:
 
 
 NOISE = """
-import argparse, logging, sys, warnings
+import argparse, contextlib, io, logging, sys, warnings
+from PIL import Image
 from modeling_florenz.cli.terminal import run_command
 
 def noisy(arguments):
@@ -157,6 +158,13 @@ def noisy(arguments):
     logging.getLogger("torchao").warning("the library lacks a kernel")
     import torch
     logging.getLogger("torch.utils._pytree").warning("the library will be an error")
+    file = io.BytesIO()
+    Image.new("RGB", (64, 64)).save(file, "TIFF", compression="tiff_deflate")
+    damaged = bytearray(file.getvalue())
+    start = damaged.index(b"\\x78", 8) + 2
+    damaged[start : start + 8] = bytes(8)
+    with contextlib.suppress(OSError):
+        Image.open(io.BytesIO(damaged)).load()
     logging.getLogger("modeling_florenz.training").warning("an image was skipped")
     return 0
 
@@ -172,7 +180,7 @@ def test_libraries_are_heard_only_if_that_is_asked_for() -> None:
     assert (quiet.returncode, quiet.stderr) == (0, "florenz: an image was skipped\n")
     loud = subprocess.run([sys.executable, "-c", NOISE, "--verbose"], capture_output=True, text=True, timeout=600)
     assert loud.returncode == 0
-    for words in ("the library is old", "lacks a kernel", "will be an error", "an image was skipped"):
+    for words in ("the library is old", "lacks a kernel", "will be an error", "ZIPDecode", "an image was skipped"):
         assert words in loud.stderr
 
 

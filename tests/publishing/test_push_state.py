@@ -90,16 +90,34 @@ def test_a_folder_of_both_is_refused(folder, adapter):
 def test_a_stored_file_that_is_not_the_folders_is_found(hub, folder, monkeypatch):
     handler, entry = hub.handler, hub.handler.entry
 
-    def lose_a_bit(path, file):
-        found = entry(path, file)
+    def lose_a_bit(self, path, file):
+        found = entry(self, path, file)
         return found | ({"lfs": {**found["lfs"], "oid": "0" * 64}} if "lfs" in found else {})
 
-    monkeypatch.setattr(handler, "entry", staticmethod(lose_a_bit))
+    monkeypatch.setattr(handler, "entry", lose_a_bit)
     with pytest.raises(ValueError, match=r"is there as \w{40}, but 1 files are not those of .*model\.safetensors"):
         push(folder, REPO)
     with pytest.raises(ValueError, match=r"arrived with 1 wrong files \(model\.safetensors\): pull again"):
         pull(REPO, folder.parent / "pulled")
     assert not (folder.parent / "pulled").exists()
+
+
+def test_a_stored_text_that_is_not_the_folders_is_found_without_fetching_it(hub, folder, monkeypatch):
+    handler, entry, resolve = hub.handler, hub.handler.entry, hub.handler.resolve
+    fetched = []
+    monkeypatch.setattr(handler, "resolve", lambda self, *names: (fetched.append(names), resolve(self, *names)))
+    push(folder, REPO)
+
+    def change_the_card(self, path, file):
+        return entry(self, path, file) | ({"oid": "0" * 40} if path == "README.md" else {})
+
+    monkeypatch.setattr(handler, "entry", change_the_card)
+    _change(folder)
+    with pytest.raises(ValueError, match=r"is there as \w{40}, but 1 files are not those of .*README\.md"):
+        push(folder, REPO)
+    assert fetched == []
+    with pytest.raises(ValueError, match=r"arrived with 1 wrong files \(README\.md\): pull again"):
+        pull(REPO, folder.parent / "pulled")
 
 
 TOKEN = "hf_" + "a" * 34

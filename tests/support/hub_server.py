@@ -232,12 +232,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, {"success": True, "commitOid": sha, "commitUrl": f"{self.base}/{name}/commit/{sha}"})
         return None
 
-    @staticmethod
-    def entry(path: str, file: dict[str, Any]) -> dict[str, Any]:
-        entry = {"type": "file", "path": path, "size": file["size"], "oid": file["sha256"][:40]}
-        return entry | (
-            {"lfs": {"oid": file["sha256"], "size": file["size"], "pointerSize": 130}} if file["lfs"] else {}
-        )
+    def entry(self, path: str, file: dict[str, Any]) -> dict[str, Any]:
+        return self.store.describe(path, file)
 
     def tree(self, repo: dict[str, Any], revision: str, folder: str) -> None:
         files = self.files(repo, revision)

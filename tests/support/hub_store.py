@@ -58,6 +58,20 @@ class Store:
             self.save(kind, name, repo)
         return sha
 
+    def describe(self, path: str, file: dict[str, Any]) -> dict[str, Any]:
+        """Describe a file as the Hub does: by git's digest of its content, or of the pointer to it."""
+        size, sha256 = file["size"], file["sha256"]
+        entry = {"type": "file", "path": path, "size": size}
+        if not file["lfs"]:
+            return {**entry, "oid": _git_blob(self.blob(sha256).read_bytes())}
+        pointer = f"version https://git-lfs.github.com/spec/v1\noid sha256:{sha256}\nsize {size}\n".encode()
+        lfs = {"oid": sha256, "size": size, "pointerSize": len(pointer)}
+        return {**entry, "oid": _git_blob(pointer), "lfs": lfs}
+
+
+def _git_blob(content: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
 
 class Faults:
     """Answer 500, or drop the connection in the middle of a file, at seeded random."""

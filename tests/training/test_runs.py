@@ -15,6 +15,7 @@ from PIL import Image
 from safetensors.torch import load_file
 from small_recipes import small_recipe, write_photos
 
+from modeling_florenz.checkpoint.fingerprint import stored_digest
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.inference.captioner import Captioner
 from modeling_florenz.training.fine_tuning import fine_tune
@@ -25,6 +26,7 @@ def test_a_run_leaves_an_adapter_that_is_loaded_by_the_captioner_and_merges_into
     run = fine_tune(small_recipe(tmp_path / "run", merge=True, learning_rate=0.01, train_embedding_rows=True))
     settings = json.loads((run.folder / "adapter_config.json").read_text())
     assert settings["base_model_name_or_path"] == "florenz-tiny"
+    assert run.results["base_digest"] == stored_digest(BUNDLED_MODEL)
     image = BUNDLED_MODEL / "sample.png"
     adapted, merged, base = Captioner(adapter=run.folder), Captioner(tmp_path / "run" / "model"), Captioner()
     inputs = base.processor(images=Image.open(image), task="caption", language="de", target="Ein Bild: Hund.")
