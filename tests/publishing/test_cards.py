@@ -97,7 +97,14 @@ def test_scores_are_the_papers():
 
 
 @pytest.mark.parametrize("kind", ["transformers", "package"])
-@pytest.mark.parametrize("name", [*NAMES, "florenz-tiny"])
+@pytest.mark.parametrize(
+    "name",  # all but one have the same template
+    [
+        "florenz-3.5b",
+        "florenz-tiny",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "florenz-3.5b"),
+    ],
+)
 def test_the_quick_start_runs(name, kind, tmp_path, monkeypatch, capsys):
     folder = tmp_path / OWNER / name  # where the quick start looks for it, in the place of the Hub
     FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)

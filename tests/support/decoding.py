@@ -14,7 +14,7 @@ PROMPTS = (9, 6, 4)  # lengths without padding
 START, BOS = 1, 2  # ids of the decoder's vocabulary
 
 
-NEW_TOKENS = 40  # five times the sliding window
+NEW_TOKENS = 20  # two and a half times the sliding window
 
 
 def decode(model: FlorenzForConditionalGeneration, inputs: dict, new_tokens: int = NEW_TOKENS, **settings: Any) -> Any:

@@ -200,6 +200,7 @@ def test_fields_that_count_in_steps_work(tmp_path):
     assert run.results["metrics"]["eval_loss"] > 0
 
 
+@pytest.mark.slow
 def test_smoothed_labels_give_the_same_weights_in_chunks_and_in_parts(tmp_path):
     shape: dict[str, Any] = {"label_smoothing_factor": 0.1, "optim": "sgd", "learning_rate": 0.1, "max_steps": 3}
     shapes = {
