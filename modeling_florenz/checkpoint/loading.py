@@ -77,7 +77,7 @@ def load_model(
     Args:
         model: a folder, a Hub repository, or `florenz-tiny`, the bundled model.
         revision: branch, tag or commit of the repository.
-        dtype: of the weights; `"auto"` for the file's.
+        dtype: of the weights; `"auto"` for the file's, on a CPU for the faster one.
         quantize: `int8` or `int4` for encoder and decoder layers in fewer bits, the rest in bfloat16.
         device: where to put it; left out, where transformers puts it.
 
@@ -95,6 +95,8 @@ def load_model(
     folder = find_model(model, revision)
     config = read_config(folder)
     check_generation_config(folder, config)
+    if dtype == "auto" and str(device).startswith("cpu"):
+        dtype = _cpu_dtype(config)
     settings: dict[str, Any] = {"dtype": dtype}
     if quantize is not None:
         settings = {
@@ -120,6 +122,12 @@ def load_model(
     if device is not None and quantize is None:
         loaded.to(device)
     return loaded.eval()
+
+
+def _cpu_dtype(config: FlorenzConfig) -> torch.dtype:
+    # Where products take the time, bfloat16 halves it on a CPU that has it; in narrow models the rest takes the time.
+    is_wide = config.encoder_config.d_model >= 512
+    return torch.bfloat16 if is_wide and torch.cpu._is_avx512_bf16_supported() else torch.float32
 
 
 def load(

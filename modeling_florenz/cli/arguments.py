@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 
 QUANTIZATIONS = ("int8", "int4")  # as in checkpoint.quantization, which imports torch
+DTYPES = ("auto", "float32", "bfloat16")  # as in inference.captioner
 
 
 class Parser(argparse.ArgumentParser):
@@ -38,6 +39,9 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--revision", help="branch, tag or commit of the repository")
     parser.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter; it names its model itself")
     parser.add_argument("--quantize", choices=QUANTIZATIONS, help="layers in fewer bits, for less memory")
+    parser.add_argument(
+        "--dtype", choices=DTYPES, default="auto", help="of the weights (default: auto, the faster one)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
@@ -50,7 +54,13 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
     """Load the model that the arguments name."""
     from ..inference.captioner import Captioner
 
-    return Captioner(arguments.model, arguments.revision, quantize=arguments.quantize, adapter=arguments.adapter)
+    return Captioner(
+        arguments.model,
+        arguments.revision,
+        quantize=arguments.quantize,
+        adapter=arguments.adapter,
+        dtype=arguments.dtype,
+    )
 
 
 def print_record(arguments: argparse.Namespace, record: dict[str, Any], *columns: str) -> None:

@@ -85,7 +85,9 @@ class FlorenzModel(LoadedFlorenz):
     """Load a Florenz, with an adapter if one is given, and evaluate it."""
 
     def __init__(self, name: str | None, revision: str | None = None, adapter: str | None = None) -> None:
-        captioner = Captioner(name, revision, adapter=adapter)
+        # On a CPU, numbers must not depend on what it can do.
+        dtype = "auto" if torch.cuda.is_available() else "float32"
+        captioner = Captioner(name, revision, adapter=adapter, dtype=dtype)
         super().__init__(captioner.model, captioner.processor)
         self.languages = captioner.languages
 

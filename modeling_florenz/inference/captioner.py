@@ -22,6 +22,8 @@ from .together import image_tokens, write_captions
 SAMPLE_IMAGE = BUNDLED_MODEL / "sample.png"
 SOURCE_LANGUAGE = "en"  # the only one that was translated from in training
 
+DTYPES: dict[str, torch.dtype | str] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
+
 ImageSource = str | Path | Image.Image
 
 
@@ -44,6 +46,8 @@ class Captioner:
         quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
         adapter: folder or Hub repository of a LoRA adapter; it brings its processor, and its base if `model` is
             left out.
+        dtype: of the weights: `float32`, `bfloat16`, or `auto` for that of the file on a GPU and for the faster one on
+            a CPU, where wide models take bfloat16 if the CPU has it.
 
     Raises:
         ValueError: the model or adapter is missing, unreadable or of another kind.
@@ -67,13 +71,14 @@ class Captioner:
         device: str | None = None,
         quantize: str | None = None,
         adapter: str | Path | None = None,
+        dtype: str = "auto",
     ) -> None:
         if adapter is not None and importlib.util.find_spec("peft") is None:
             raise ValueError(f"an adapter needs peft, which is not installed: {install_command('train')}")
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        # Half precision is slow and coarse on a CPU.
-        dtype = torch.float32 if self.device.type == "cpu" else "auto"
-        loaded = load(model, revision, adapter, dtype, quantize, self.device)
+        if dtype not in DTYPES:
+            raise ValueError(f"dtype is {dtype!r}: it must be one of {', '.join(DTYPES)}")
+        loaded = load(model, revision, adapter, DTYPES[dtype], quantize, self.device)
         self.model, self.processor = loaded.model, loaded.processor
         self.is_bundled = adapter is None and (model is None or is_bundled(model))
 

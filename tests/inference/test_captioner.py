@@ -1,6 +1,7 @@
 """What `Captioner` promises on the bundled checkpoint."""
 
 import pytest
+import torch
 from PIL import Image
 
 from modeling_florenz import BUNDLED_MODEL, Captioner
@@ -49,6 +50,17 @@ def test_many_candidates_are_scored_as_each_alone_and_the_image_is_read_once(cap
         assert together[index].mean_log_probability == pytest.approx(alone.mean_log_probability, abs=1e-5)
     [blind] = captioner.score(None, "A picture of dog.", "de", candidates[:1])
     assert abs(blind.mean_log_probability - together[0].mean_log_probability) > 1e-3
+
+
+def test_weights_have_the_type_that_is_asked_for(captioner: Captioner) -> None:
+    half = Captioner(dtype="bfloat16")
+    assert {weight.dtype for weight in half.model.parameters()} == {torch.bfloat16}
+    assert half.caption_languages([SAMPLE]) == captioner.caption_languages([SAMPLE])
+    [one], [other] = (each.score(SAMPLE, "A dog.", "de", ["Ein Hund."]) for each in (half, captioner))
+    assert one.mean_log_probability == pytest.approx(other.mean_log_probability, abs=0.2)
+    assert {weight.dtype for weight in captioner.model.parameters()} == {torch.float32}  # a narrow model
+    with pytest.raises(ValueError, match="dtype is 'float16': it must be one of auto, float32, bfloat16"):
+        Captioner(dtype="float16")
 
 
 def test_captions_by_way_of_english_are_translations_beside_the_image_of_the_english_caption(
