@@ -652,6 +652,12 @@ class FlorenzModel(FlorenzPreTrainedModel):
         )
 
 
+def _twice(value: Any) -> Any:
+    if isinstance(value, dict):  # masks by kind of layer
+        return {name: _twice(mask) for name, mask in value.items()}
+    return None if value is None else torch.cat((value, value))
+
+
 class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
     """Caption and translate with Florenz: the model with its tied, soft-capped head and `generate`.
 
@@ -723,6 +729,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
         loss_chunk_size: int | None = None,
         loss_smoothing: float = 0.0,
+        image_guidance: float | None = None,
         **kwargs: Any,
     ) -> Florence2Seq2SeqLMOutput:
         """Predict the decoder's next tokens, with a loss if `labels` are given.
@@ -737,6 +744,8 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             mm_encoder_outputs: `{"image": model.get_image_features(pixel_values)}`, instead of `pixel_values`.
             loss_chunk_size: target tokens whose logits exist at a time; the output then has a loss and no logits.
             loss_smoothing: share of each label's probability that all tokens get alike, from 0 to 1.
+            image_guidance: how much the image counts: 0 for the text alone, 1 as without it, more to follow the image
+                further (after ZeroMMT, arXiv 2407.13579). It takes `encoder_outputs` as `encode_guided` makes them.
 
         Raises:
             ValueError: inputs that do not fit; see `FlorenzModel`.
@@ -747,6 +756,16 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
                 decoder_input_ids = self.prepare_decoder_input_ids_from_labels(labels)
         if decoder_input_ids is None and decoder_inputs_embeds is None:
             raise ValueError("the decoder has no input: give labels, decoder_input_ids or decoder_inputs_embeds")
+        if image_guidance is not None:
+            if loss_chunk_size:
+                raise ValueError("loss_chunk_size is for training and image_guidance is not: leave one of them out")
+            if encoder_outputs is None:
+                encoder_outputs, attention_mask = self.encode_guided(
+                    input_ids, pixel_values, attention_mask, inputs_embeds, mm_encoder_outputs
+                )
+                input_ids = pixel_values = inputs_embeds = mm_encoder_outputs = None
+            decoder_input_ids, decoder_inputs_embeds = _twice(decoder_input_ids), _twice(decoder_inputs_embeds)
+            decoder_attention_mask = _twice(decoder_attention_mask)
         outputs = self.model(
             input_ids=input_ids,
             pixel_values=pixel_values,
@@ -777,6 +796,9 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         else:
             logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
             logits = logits if cap is None else torch.tanh(logits / cap) * cap
+            if image_guidance is not None:
+                guided, unguided = logits.chunk(2)
+                logits = torch.lerp(unguided, guided, image_guidance)
         if logits is not None and labels is not None and loss_smoothing:
             total = nn.functional.cross_entropy(
                 logits.float().flatten(0, 1), labels.flatten(), reduction="sum", label_smoothing=loss_smoothing
@@ -798,6 +820,39 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             encoder_attentions=outputs.encoder_attentions,
             image_hidden_states=outputs.image_hidden_states,
         )
+
+    def encode_guided(
+        self,
+        input_ids: torch.LongTensor | None = None,
+        pixel_values: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        mm_encoder_outputs: dict[str, BaseModelOutputWithPooling] | None = None,
+    ) -> tuple[BaseModelOutput, torch.Tensor]:
+        """Encode every prompt with its image and once more without it, for `image_guidance`.
+
+        Returns:
+            states `(2 * batch, image + prompt, d_model)`, those with image first, and their mask.
+
+        Raises:
+            ValueError: there is no image, or nothing but an image.
+        """
+        if pixel_values is None and mm_encoder_outputs is None:
+            raise ValueError("image_guidance is for a prompt with an image: give pixel_values, or leave it out")
+        if inputs_embeds is None and (input_ids is None or not input_ids.shape[1]):
+            raise ValueError("image_guidance is for an image with a prompt: give input_ids, or leave it out")
+        states, masks = [], []
+        for image in ({"pixel_values": pixel_values, "mm_encoder_outputs": mm_encoder_outputs}, {}):
+            embeds, mask, _ = self.model.merge_inputs(
+                input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **image
+            )
+            states.append(self.model.encoder(inputs_embeds=embeds, attention_mask=mask).last_hidden_state)
+            masks.append(mask)
+        # Padding stands where the image was; cross-attention knows no places.
+        missing = states[0].shape[1] - states[1].shape[1]
+        states[1] = nn.functional.pad(states[1], (0, 0, missing, 0))
+        masks[1] = nn.functional.pad(masks[1], (missing, 0))
+        return BaseModelOutput(last_hidden_state=torch.cat(states)), torch.cat(masks)
 
     def _maybe_initialize_input_ids_for_generation(
         self, inputs: torch.Tensor | None, bos_token_id: torch.Tensor | None, model_kwargs: dict[str, Any]
@@ -827,6 +882,13 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             if mask is not None:
                 # An assistant gets the mask of the main model's encoder states, with the image in front.
                 mask = mask[:, max(0, mask.shape[1] - inputs_tensor.shape[1]) :]
+            if model_kwargs.get("image_guidance") is not None:
+                given: dict[str, Any] = {prompt: inputs_tensor, "mm_encoder_outputs": mm_encoder_outputs}
+                model_kwargs["encoder_outputs"], model_kwargs["attention_mask"] = self.encode_guided(
+                    pixel_values=model_kwargs.pop("pixel_values", None), attention_mask=mask, **given
+                )
+                model_kwargs.pop("inputs_embeds", None)
+                return self._check_prefixes(model_kwargs)
             inputs_embeds, model_kwargs["attention_mask"], _ = self.model.merge_inputs(
                 pixel_values=model_kwargs.pop("pixel_values", None),
                 mm_encoder_outputs=mm_encoder_outputs,
@@ -838,6 +900,9 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
                 inputs_embeds, model_kwargs, "inputs_embeds", generation_config
             )
             model_kwargs.pop("inputs_embeds", None)
+        return self._check_prefixes(model_kwargs)
+
+    def _check_prefixes(self, model_kwargs: dict[str, Any]) -> dict[str, Any]:
         mask = model_kwargs.get("decoder_attention_mask")
         if mask is not None and self.config.text_config.model_type == "bart" and not mask[:, 0].all():
             raise ValueError(
@@ -910,7 +975,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
 
     def _reorder_cache(self, cache: EncoderDecoderCache, beam_idx: torch.LongTensor) -> EncoderDecoderCache:
         # All beams of a row read the same encoder states: only what the decoder wrote changes places.
-        cache.self_attention_cache.reorder_cache(beam_idx)
+        order: Any = beam_idx
+        first: Any = cache.self_attention_cache.layers[0]
+        if len(first.keys) == 2 * len(order):  # with guidance
+            order = torch.cat((order, order + len(order)))
+        cache.self_attention_cache.reorder_cache(order)
         return cache
 
 

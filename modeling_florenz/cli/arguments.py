@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .terminal import one_line
@@ -33,6 +34,16 @@ def at_least_one(value: str) -> int:
 at_least_one.__name__ = "whole number of at least 1"  # argparse names it in its sentence
 
 
+def _strength(value: str) -> float:
+    number = float(value)
+    if not 0 <= number < math.inf:
+        raise ValueError
+    return number
+
+
+_strength.__name__ = "number from 0 on"  # argparse names it in its sentence
+
+
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Add the arguments that name a model, and how its answers are printed."""
     parser.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
@@ -41,6 +52,13 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--quantize", choices=QUANTIZATIONS, help="layers in fewer bits, for less memory")
     parser.add_argument(
         "--dtype", choices=DTYPES, default="auto", help="of the weights (default: auto, the faster one)"
+    )
+    parser.add_argument(
+        "--image-guidance",
+        type=_strength,
+        default=1.0,
+        metavar="STRENGTH",
+        help="how much the image counts: 0 not at all, 1 as trained, more to follow it further (default: 1)",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
@@ -60,6 +78,7 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
         quantize=arguments.quantize,
         adapter=arguments.adapter,
         dtype=arguments.dtype,
+        image_guidance=arguments.image_guidance,
     )
 
 

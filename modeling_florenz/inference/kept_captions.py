@@ -139,6 +139,7 @@ def _settings(captioner: Captioner, options: BulkOptions, wrapped: Wrapped) -> d
     return {
         **fingerprint(captioner.model, captioner.processor),
         "dtype": str(captioner.model.dtype).removeprefix("torch."),
+        "image_guidance": captioner.image_guidance,
         **asked,
         **asdict(wrapped),
         "package_version": __version__,

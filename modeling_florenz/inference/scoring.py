@@ -25,7 +25,11 @@ def mean_log_probabilities(logits: torch.Tensor, labels: torch.Tensor) -> torch.
 
 @torch.no_grad()
 def score_candidates(
-    model: Any, inputs: Mapping[str, torch.Tensor], labels: torch.Tensor, at_a_time: int = 16
+    model: Any,
+    inputs: Mapping[str, torch.Tensor],
+    labels: torch.Tensor,
+    at_a_time: int = 16,
+    image_guidance: float | None = None,
 ) -> torch.Tensor:
     """Average the log-probabilities of several targets of one prompt, which is read once for all of them.
 
@@ -34,13 +38,18 @@ def score_candidates(
         inputs: of one prompt, with its image or without.
         labels (`(candidates, length)`): target ids, -100 for padding.
         at_a_time: targets whose logits exist at the same time.
+        image_guidance: see the model; left out, the image counts as the model was trained.
 
     Returns:
         `(candidates,)`, in nats per token.
     """
-    start = torch.full((1, 1), model.config.decoder_start_token_id, device=labels.device)
-    states = model(**inputs, decoder_input_ids=start, use_cache=False).encoder_last_hidden_state
-    given = {"encoder_outputs": (states,), "attention_mask": inputs["attention_mask"]}
+    if image_guidance is not None:
+        encoded, mask = model.encode_guided(**inputs)
+        given = {"encoder_outputs": encoded, "attention_mask": mask, "image_guidance": image_guidance}
+    else:
+        start = torch.full((1, 1), model.config.decoder_start_token_id, device=labels.device)
+        states = model(**inputs, decoder_input_ids=start, use_cache=False).encoder_last_hidden_state
+        given = {"encoder_outputs": (states,), "attention_mask": inputs["attention_mask"]}
     parts = labels.split(at_a_time)
     return torch.cat([mean_log_probabilities(model(**given, labels=part).logits, part) for part in parts])
 

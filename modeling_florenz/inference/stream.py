@@ -53,6 +53,7 @@ def stream_text(captioner: "Captioner", inputs: Mapping[str, Any]) -> Iterator[s
             with torch.inference_mode():
                 captioner.model.generate(
                     **inputs,
+                    **captioner.guidance(inputs),
                     streamer=streamer,
                     num_beams=1,
                     early_stopping=False,

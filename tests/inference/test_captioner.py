@@ -63,6 +63,23 @@ def test_weights_have_the_type_that_is_asked_for(captioner: Captioner) -> None:
         Captioner(dtype="float16")
 
 
+def test_the_user_chooses_whether_text_or_image_is_believed(captioner: Captioner) -> None:
+    text = "A picture of cat."  # the sample shows none
+    blind, strong = Captioner(image_guidance=0), Captioner(image_guidance=4)
+    assert blind.translate([SAMPLE], [text], "de") == captioner.translate(None, [text], "de")
+    assert strong.caption([SAMPLE], "de") == captioner.caption([SAMPLE], "de")
+    candidates = ["Ein Bild: Katze.", "Ein Bild: Hund."]
+    given = {
+        strength: each.score(SAMPLE, "A picture of pet.", "de", candidates)
+        for strength, each in enumerate((blind, captioner, strong))
+    }
+    gaps = [cat.mean_log_probability - dog.mean_log_probability for cat, dog in given.values()]
+    assert gaps[0] > gaps[1] > gaps[2]
+    assert "".join(strong.stream(SAMPLE, "de")) == "Ein Bild: Hund, Fahrrad und Palme."
+    with pytest.raises(ValueError, match="image_guidance is -1: it must be a number from 0 on"):
+        Captioner(image_guidance=-1)
+
+
 def test_captions_by_way_of_english_are_translations_beside_the_image_of_the_english_caption(
     captioner: Captioner,
 ) -> None:
