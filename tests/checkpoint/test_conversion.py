@@ -1,5 +1,7 @@
 """A checkpoint of the research code becomes the same model, name by name and value by value."""
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,28 @@ def test_cross_attention_in_every_second_layer_is_converted(tmp_path: Path) -> N
     model = load_research_checkpoint(write_research_checkpoint(tmp_path, config))
     assert [layer.has_cross_attention for layer in model.model.decoder.layers] == [True, False, True, False]
     assert logits_of(model).isfinite().all()
+
+
+def test_layers_without_cross_attention_add_what_closed_gates_would(tmp_path: Path) -> None:
+    closed, left_out = copy_checkpoint("gemma2", tmp_path), tmp_path / "left out"
+    left_out.mkdir()
+    copy_checkpoint("gemma2", left_out)
+
+    def of_odd_layers(names: Iterable[str], part: str) -> list[str]:
+        return [name for name in names if re.search(rf"decoder\.layers\.\d*[13579]\.{part}", name)]
+
+    def close(tensors: dict[str, torch.Tensor]) -> None:
+        tensors.update({name: tensors[name] * 0 for name in of_odd_layers(tensors, "encoder_attn_gate")})
+
+    def leave_out(tensors: dict[str, torch.Tensor]) -> None:
+        for name in of_odd_layers(list(tensors), "(encoder_attn|post_encoder_attention)"):
+            del tensors[name]
+
+    change_tensors(closed, close)
+    change_tensors(left_out, leave_out)
+    change_config(left_out, "text_config.gemma_config.encoder_attn_every_x_layers", 2)
+    wanted, found = load_research_checkpoint(closed), load_research_checkpoint(left_out)
+    torch.testing.assert_close(logits_of(found), logits_of(wanted))
+    assert (logits_of(found) - logits_of(load_research_checkpoint(GOLDEN / "gemma2"))).abs().max() > 1e-3
+    search = {"num_beams": 3, "min_new_tokens": 6, "max_new_tokens": 12}
+    assert torch.equal(found.generate(**tiny_inputs(), **search), wanted.generate(**tiny_inputs(), **search))

@@ -136,6 +136,7 @@ def start(words: list[str], output: Path) -> int:
         sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
         code = main(words)
         sys.stdout.flush()
+        sys.stderr.flush()
     finally:
         os._exit(code)
 
@@ -161,7 +162,7 @@ def titleless(found: Content) -> Content:
 def test_what_is_killed_is_whole_or_absent_and_runs_again(name, jobs, slowness, tmp_path):
     job, draw = jobs[name], random.Random(name)
     slowness.seconds = {"pull": 0.02}.get(name, 0.004)
-    began = 0.0
+    assert main(job.words(tmp_path / "first")) == 0  # imports for all forks
     whole = tmp_path / "whole"
     pid = start(job.words(whole), tmp_path / "log")
     while not job.first(whole):
@@ -194,7 +195,7 @@ def test_what_is_killed_is_whole_or_absent_and_runs_again(name, jobs, slowness, 
 @pytest.mark.parametrize("name", ["convert", "build", "dataset", "pull"])
 def test_of_three_writers_on_one_target_one_writes_and_the_others_are_refused(name, jobs, slowness, tmp_path):
     job, target = jobs[name], tmp_path / "target"
-    assert finish(start(job.words(tmp_path / "whole"), tmp_path / "log")) == 0
+    assert main(job.words(tmp_path / "whole")) == 0
     slowness.seconds = 0.004
     logs = [tmp_path / f"log-{number}" for number in range(3)]
     codes = [finish(pid) for pid in [start(job.words(target), log) for log in logs]]

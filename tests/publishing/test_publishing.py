@@ -213,26 +213,6 @@ def test_the_pushed_emoji_scenes_are_loaded_as_their_card_says(hub, tmp_path):
 
 
 @pytest.mark.slow
-def test_random_faults_lose_nothing_and_no_part_of_a_commit_is_ever_visible(folder, tmp_path):
-    whole = {name for name, _ in listing(folder)}
-    pushed = 0
-    for seed in range(20):
-        server = Hub(tmp_path / f"hub{seed}", tmp_path / "home", "--faults", str(seed), "--share", "0.15")
-        run = server.florenz("push", str(folder), REPO)
-        server.stop()
-        for commit in server.files(REPO):
-            assert set(commit) - {".gitattributes"} in (set(), whole)
-        if run.returncode:
-            assert run.returncode == 2
-            assert "Traceback" not in run.stderr
-            assert len(run.stderr.strip().splitlines()[-1]) < 400
-        else:
-            pushed += 1
-            assert whole <= set(server.files(REPO)[-1])
-    assert pushed > 6
-
-
-@pytest.mark.slow
 def test_a_server_killed_in_an_upload_is_resumed_after_its_restart(hub, folder):
     command = [sys.executable, "-m", "modeling_florenz.cli", "push", str(folder), REPO]
     client = subprocess.Popen(

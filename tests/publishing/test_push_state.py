@@ -2,17 +2,20 @@
 
 import json
 import shutil
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hub_thread import HubThread, talk_to
+from huggingface_hub.utils import _http as http_client
 from pushed_folders import REPO
 from safetensors.torch import load_file, save_file
 
 from modeling_florenz.cli import main
 from modeling_florenz.publishing.checks import check_folder, kind_of
 from modeling_florenz.publishing.pull import pull
-from modeling_florenz.publishing.push import TAG, push
+from modeling_florenz.publishing.push import TAG, listing, push
 
 
 @pytest.fixture
@@ -88,13 +91,13 @@ def test_a_folder_of_both_is_refused(folder, adapter):
 
 
 def test_a_stored_file_that_is_not_the_folders_is_found(hub, folder, monkeypatch):
-    handler, entry = hub.handler, hub.handler.entry
+    store, describe = hub.handler.store, hub.handler.store.describe
 
-    def lose_a_bit(self, path, file):
-        found = entry(self, path, file)
+    def lose_a_bit(path, file):
+        found = describe(path, file)
         return found | ({"lfs": {**found["lfs"], "oid": "0" * 64}} if "lfs" in found else {})
 
-    monkeypatch.setattr(handler, "entry", lose_a_bit)
+    monkeypatch.setattr(store, "describe", lose_a_bit)
     with pytest.raises(ValueError, match=r"is there as \w{40}, but 1 files are not those of .*model\.safetensors"):
         push(folder, REPO)
     with pytest.raises(ValueError, match=r"arrived with 1 wrong files \(model\.safetensors\): pull again"):
@@ -103,21 +106,42 @@ def test_a_stored_file_that_is_not_the_folders_is_found(hub, folder, monkeypatch
 
 
 def test_a_stored_text_that_is_not_the_folders_is_found_without_fetching_it(hub, folder, monkeypatch):
-    handler, entry, resolve = hub.handler, hub.handler.entry, hub.handler.resolve
+    store, describe, resolve = hub.handler.store, hub.handler.store.describe, hub.handler.resolve
     fetched = []
-    monkeypatch.setattr(handler, "resolve", lambda self, *names: (fetched.append(names), resolve(self, *names)))
+    monkeypatch.setattr(hub.handler, "resolve", lambda self, *names: (fetched.append(names), resolve(self, *names)))
     push(folder, REPO)
 
-    def change_the_card(self, path, file):
-        return entry(self, path, file) | ({"oid": "0" * 40} if path == "README.md" else {})
+    def change_the_card(path, file):
+        return describe(path, file) | ({"oid": "0" * 40} if path == "README.md" else {})
 
-    monkeypatch.setattr(handler, "entry", change_the_card)
+    monkeypatch.setattr(store, "describe", change_the_card)
     _change(folder)
     with pytest.raises(ValueError, match=r"is there as \w{40}, but 1 files are not those of .*README\.md"):
         push(folder, REPO)
     assert fetched == []
     with pytest.raises(ValueError, match=r"arrived with 1 wrong files \(README\.md\): pull again"):
         pull(REPO, folder.parent / "pulled")
+
+
+@pytest.mark.slow
+def test_random_faults_lose_nothing_and_no_part_of_a_commit_is_ever_visible(folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(http_client, "time", SimpleNamespace(sleep=lambda seconds: None, time=time.time))
+    whole, pushed = {name for name, _ in listing(folder)}, 0
+    for seed in range(20):
+        with HubThread(tmp_path / f"hub{seed}", seed=seed, share=0.15) as hub:
+            talk_to(hub, monkeypatch)
+            try:
+                push(folder, REPO)
+            except ValueError as error:
+                assert len(str(error)) < 400
+                assert "\n" not in str(error)
+            else:
+                pushed += 1
+                assert hub.files() == whole
+            repo = hub.repo() or {"commits": {}}
+            assert all(set(commit) in (set(), whole) for commit in repo["commits"].values())
+    print(f"{pushed} of 20 pushes went through")
+    assert pushed > 6
 
 
 TOKEN = "hf_" + "a" * 34

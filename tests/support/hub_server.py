@@ -163,7 +163,7 @@ class Handler(BaseHTTPRequestHandler):
         if action == "paths-info":
             wanted = json.loads(content)["paths"] if content.startswith(b"{") else []
             files = self.files(repo, rest) or {}
-            return self.send(200, [self.entry(path, files[path]) for path in wanted if path in files])
+            return self.send(200, [self.store.describe(path, files[path]) for path in wanted if path in files])
         if action == "refs":
             branches = [{"name": n, "ref": f"refs/heads/{n}", "targetCommit": c} for n, c in repo["refs"].items()]
             tags = [{"name": n, "ref": f"refs/tags/{n}", "targetCommit": c} for n, c in repo["tags"].items()]
@@ -232,9 +232,6 @@ class Handler(BaseHTTPRequestHandler):
         self.send(200, {"success": True, "commitOid": sha, "commitUrl": f"{self.base}/{name}/commit/{sha}"})
         return None
 
-    def entry(self, path: str, file: dict[str, Any]) -> dict[str, Any]:
-        return self.store.describe(path, file)
-
     def tree(self, repo: dict[str, Any], revision: str, folder: str) -> None:
         files = self.files(repo, revision)
         if files is None:
@@ -245,7 +242,9 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("EntryNotFound")
         recursive = "recursive=true" in self.path.lower()
         entries = [
-            self.entry(path, file) for path, file in inside.items() if recursive or "/" not in path[len(prefix) :]
+            self.store.describe(path, file)
+            for path, file in inside.items()
+            if recursive or "/" not in path[len(prefix) :]
         ]
         folders = {prefix + path[len(prefix) :].split("/")[0] for path in inside if "/" in path[len(prefix) :]}
         entries += [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in sorted(folders)]
