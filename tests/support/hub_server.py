@@ -1,8 +1,6 @@
 """Serve a small Hub on this machine, so that the real client can be tested.
 
 Run `python tests/support/hub_server.py FOLDER`.
-
-A server that was killed goes on from its folder.
 """
 
 import argparse
@@ -99,8 +97,7 @@ class Handler(BaseHTTPRequestHandler):
         private = wish.get("visibility") == "private" or bool(wish.get("private"))
         repo = {"commits": {first: {}}, "refs": {"main": first}, "tags": {}, "private": private}
         self.store.save(kind, name, repo)
-        self.send(200, {"url": url, "id": name, "name": name})
-        return None
+        return self.send(200, {"url": url, "id": name, "name": name})
 
     @property
     def base(self) -> str:
@@ -206,18 +203,18 @@ class Handler(BaseHTTPRequestHandler):
             return self.missing("RevisionNotFound")
         siblings = [{"rfilename": path} for path in repo["commits"][commit]]
         facts = {"private": repo["private"], "tags": [], "gated": False, "disabled": False, "downloads": 0, "likes": 0}
-        self.send(200, {"id": name, "modelId": name, "sha": commit, "siblings": siblings, **facts})
-        return None
+        return self.send(200, {"id": name, "modelId": name, "sha": commit, "siblings": siblings, **facts})
 
     def commit(self, kind: str, name: str, branch: str, content: bytes) -> None:
         changes: dict[str, dict[str, Any] | None] = {}
+        parent = None
         repo = self.store.repo(kind, name)
         for line in content.splitlines():
             item = json.loads(line)
             value = item["value"]
-            if item["key"] == "header" and value.get("parentCommit") not in (None, repo["refs"][branch]):
-                return self.send(412, {"error": "another commit came before"})
-            if item["key"] == "file":
+            if item["key"] == "header":
+                parent = value.get("parentCommit")
+            elif item["key"] == "file":
                 data = base64.b64decode(value["content"])
                 changes[value["path"]] = {"sha256": self.store.add_blob(data), "size": len(data), "lfs": False}
             elif item["key"] == "lfsFile":
@@ -228,9 +225,10 @@ class Handler(BaseHTTPRequestHandler):
                 changes[value["path"]] = None
             elif item["key"] == "deletedFolder":
                 changes.update((p, None) for p in repo["commits"][repo["refs"][branch]] if p.startswith(value["path"]))
-        sha = self.store.commit(kind, name, branch, changes)
-        self.send(200, {"success": True, "commitOid": sha, "commitUrl": f"{self.base}/{name}/commit/{sha}"})
-        return None
+        sha = self.store.commit(kind, name, branch, changes, parent)
+        if sha is None:
+            return self.send(412, {"error": "another commit came before"})
+        return self.send(200, {"success": True, "commitOid": sha, "commitUrl": f"{self.base}/{name}/commit/{sha}"})
 
     def tree(self, repo: dict[str, Any], revision: str, folder: str) -> None:
         files = self.files(repo, revision)
@@ -248,8 +246,7 @@ class Handler(BaseHTTPRequestHandler):
         ]
         folders = {prefix + path[len(prefix) :].split("/")[0] for path in inside if "/" in path[len(prefix) :]}
         entries += [{"type": "directory", "path": path, "oid": "0" * 40, "size": 0} for path in sorted(folders)]
-        self.send(200, entries)
-        return None
+        return self.send(200, entries)
 
     def resolve(self, kind: str, name: str, revision: str, path: str) -> None:
         repo = self.store.repo(kind, name)

@@ -45,11 +45,15 @@ class Store:
     def save(self, kind: str, name: str, repo: dict[str, Any]) -> None:
         self._write(self._path(kind, name), json.dumps(repo).encode())
 
-    def commit(self, kind: str, name: str, branch: str, changes: dict[str, dict[str, Any] | None]) -> str:
-        """Make the next commit: changed files by path, None for a deleted one."""
+    def commit(
+        self, kind: str, name: str, branch: str, changes: dict[str, dict[str, Any] | None], after: str | None
+    ) -> str | None:
+        """Make the next commit: changed files by path, None for a deleted one; return None if `after` is not last."""
         with self.lock:
             repo = self.repo(kind, name)
             parent = repo["refs"][branch]
+            if after not in (None, parent):
+                return None
             files = {**repo["commits"][parent], **changes}
             files = {path: file for path, file in files.items() if file is not None}
             sha = hashlib.sha1(json.dumps([parent, files, len(repo["commits"])]).encode()).hexdigest()
