@@ -11,6 +11,7 @@ from ..checkpoint.freezing import freeze_as_in_paper
 from ..checkpoint.loading import find_model, load_model
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
+from ..resumable import keep_settings
 from .adapters import add_adapter, lora_config
 from .feature_cache import FeatureCache
 from .loaded_data import Groups
@@ -75,8 +76,11 @@ def prepare(data: RecipeData) -> Prepared:
     # Under LoRA the base never changes, so that half precision will do for it.
     dtype = torch.bfloat16 if training.bf16 and arguments.method == "lora" else torch.float32
     quantize = "int4" if arguments.method == "qlora" else None
-    model = load_model(arguments.model, arguments.revision, dtype, quantize)
     base_digest = stored_digest(find_model(arguments.model, arguments.revision))
+    # A run never goes on from other weights than it began with, whatever they are called.
+    fix = "choose another output_dir or remove it"
+    keep_settings(recipe.output / "base.json", {"base model": base_digest}, f"{recipe.output} holds a run", fix)
+    model = load_model(arguments.model, arguments.revision, dtype, quantize)
     size = arguments.image_size
     keep = arguments.self_taught_keep
     groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)

@@ -1,11 +1,15 @@
 """A training in its three steps: what is prepared, what is trained, what is left."""
 
 import dataclasses
+import shutil
+from pathlib import Path
 
 import pytest
 import yaml
+from safetensors.torch import load_file, save_file
 from small_recipes import small_recipe
 
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.data.hiding import Hiding
 from modeling_florenz.resumable import hold
 from modeling_florenz.training.export import export
@@ -71,3 +75,16 @@ def test_a_published_recipe_names_no_folder_of_this_machine():
     own = {"model": "/home/me/base", "train_data": [{"dataset": "folder", "folder": "/home/me/photos"}]}
     assert "/home" not in published_recipe(own)
     assert yaml.safe_load(published_recipe(own))["train_data"] == [{"dataset": "folder", "folder": "photos"}]
+
+
+def test_a_run_does_not_go_on_from_other_weights_of_the_same_name(tmp_path):
+    base = Path(shutil.copytree(BUNDLED_MODEL, tmp_path / "base"))
+    values = small_recipe(tmp_path / "run", model=str(base))
+    data = load_data(parse_recipe(values))
+    prepare(data)
+    prepare(data)
+    weights = load_file(base / "model.safetensors")
+    name = "model.decoder.norm.weight"
+    save_file({**weights, name: weights[name] + 0.5}, base / "model.safetensors", {"format": "pt"})
+    with pytest.raises(ValueError, match="run holds a run with another base model: choose another output_dir"):
+        prepare(data)
