@@ -82,7 +82,7 @@ def build_dataset(rows: Iterable[Row], origin: Path, stand_in: bool = False) -> 
     places: dict[str, str] = {}
     for row in rows:
         check_utf8(row.image)
-        _check_texts(row)
+        check_texts(row)
         if row.key in places:
             raise ValueError(f"{row.where}: the key {row.key} is also in {places[row.key]}: keep one of them")
         places[row.key] = row.where
@@ -126,7 +126,12 @@ def warn_if_incomplete(path: Path, found: int, published: int) -> None:
         )
 
 
-def _check_texts(row: Row) -> None:
+def check_texts(row: Row) -> None:
+    """Check the task, language and texts of a row.
+
+    Raises:
+        ValueError: one of them is unknown, empty, or one that the task does not have.
+    """
     try:
         check_choice("task", row.task, TASKS)
         if row.language not in ISO_639_1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,25 @@ from .samples import Writer
 
 if TYPE_CHECKING:
     from .rows import Rows
+
+
+@dataclass(frozen=True)
+class HubPlace:
+    """Name a dataset in the Hub's formats.
+
+    Args:
+        repo: `owner/name` on the Hub; empty for a folder on this machine.
+        revision: branch, tag or commit of the repository.
+        config: one of those that its card lists; empty for its only or default one.
+        columns: the dataset's column for each of ours.
+        streaming: read files on the Hub part by part, without a copy on this machine.
+    """
+
+    repo: str = ""
+    revision: str | None = None
+    config: str = ""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    streaming: bool = False
 
 
 @dataclass(frozen=True)
@@ -30,6 +49,7 @@ class Part:
         seed: of scenes that are drawn for training.
         hiding, hidden_sources: what the sources of drawn scenes leave to the image.
         excluded: COCO ids of images to leave out of COCO's training split.
+        hub: where the dataset `hub` is, and what its columns are called.
     """
 
     split: str
@@ -42,6 +62,7 @@ class Part:
     hiding: Hiding = Hiding()
     hidden_sources: float = 0.0
     excluded: frozenset[int] = frozenset()
+    hub: HubPlace = HubPlace()
 
 
 @dataclass(frozen=True)

@@ -121,6 +121,12 @@ def _folder(part: Part) -> Dataset:
     return load_folder(part.folder, part.task, part.language, part.stand_in)
 
 
+def _hub(part: Part) -> Rows:
+    from .hub import load_hub
+
+    return load_hub(part)
+
+
 def _unlabelled(part: Part) -> Rows:
     from .unlabelled import load_unlabelled
 
@@ -229,6 +235,14 @@ DATASETS = {
             folder="",
             loader=_folder,
             sample_writer=samples.write_folder,
+        ),
+        DatasetInfo(
+            name="hub",
+            tasks=("caption", "detailed_caption", "more_detailed_caption", "translate"),
+            splits={},
+            folder="",
+            loader=_hub,
+            sample_writer=None,
         ),
         DatasetInfo(
             name="unlabelled",

@@ -56,6 +56,15 @@ class StoredImages(Protocol):
         ...
 
 
+@runtime_checkable
+class InBlocks(Protocol):
+    """Rows of which those of one block are cheap to read together."""
+
+    def blocks(self) -> list[int] | None:
+        """Return the block of each row, or None where any order is as good."""
+        ...
+
+
 class TableRows:
     """Read rows from a table on disk.
 
@@ -122,6 +131,16 @@ class JoinedRows:
 
     def without_images(self) -> list[dict[str, Any]]:
         return [row for part in self.parts for row in part.without_images()]
+
+    def blocks(self) -> list[int] | None:
+        found = [part.blocks() if isinstance(part, InBlocks) else None for part in self.parts]
+        if all(blocks is None for blocks in found):
+            return None
+        joined: list[int] = []
+        for part, blocks in zip(self.parts, found, strict=True):
+            first = max(joined, default=-1) + 1
+            joined += [first + block for block in (range(len(part)) if blocks is None else blocks)]
+        return joined
 
     def contrasts(self) -> Rows | None:
         return join([found for part in self.parts if (found := part.contrasts()) is not None])

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..data.hub import HubRows
 from ..data.rows import StoredImages
 from ..resumable import read_settings, write_json
 from .loaded_data import LoadedPart
@@ -23,7 +24,7 @@ def fingerprint(parts: Sequence[LoadedPart]) -> dict[str, Any]:
 
     Returns:
         by the part's number and name: `rows`, and of each row a hash of its `texts` and, where it has a file, of its
-        `images`. Of scenes that the package draws, those of the first ones.
+        `images`, or the `commit` of its repository. Of scenes that the package draws, those of the first ones.
     """
     return {f"{number}: {part.name}": _part(part) for number, part in enumerate(parts, 1)}
 
@@ -59,6 +60,8 @@ def first_difference(kept: dict[str, Any], found: dict[str, Any]) -> str | None:
             return f"{name} is new"
         if part == kept[name]:
             continue
+        if part.get("commit") != kept[name].get("commit"):
+            return f"{name} was at commit {kept[name].get('commit')} and is at {part.get('commit')}"
         if part["rows"] != kept[name]["rows"]:
             return f"{name} had {kept[name]['rows']:,} rows and has {part['rows']:,}"
         for kind in ("texts", "images"):
@@ -81,6 +84,8 @@ def _part(part: LoadedPart) -> dict[str, Any]:
         images = [_short(example["image"].tobytes()) for example in examples]
         return {"rows": len(rows), "texts": [_text(example) for example in examples], "images": images}
     texts = [_text(row) for row in rows.without_images()]
+    if isinstance(rows, HubRows) and rows.commit is not None:
+        return {"rows": len(texts), "texts": texts, "commit": rows.commit}  # which fixes the images too
     step = -(-len(texts) // _MOST_READ)
     return {
         "rows": len(texts),

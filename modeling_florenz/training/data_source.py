@@ -3,12 +3,20 @@
 import dataclasses
 import os
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from huggingface_hub.utils import validate_repo_id
+
 from ..data.choices import check_choice
+from ..data.dataset_info import HubPlace
 from ..data.datasets import find_dataset
 from ..processing_florenz import TASKS
 from .recipe_values import nearest, typed
+
+
+HUB_COLUMNS = ("image", "target", "references", "language", "task", "source", "incorrect")
+_OF_HUB = ("repo", "revision", "config", "columns", "streaming")
 
 
 @dataclass
@@ -22,6 +30,11 @@ class DataSource:
     task: str = "caption"  # of a dataset that has several, such as folder and emoji_scenes
     examples: int = 0  # at most so many a language, the first ones; 0 for all
     optional: bool = False  # leave it out, with a warning, where its folder is missing
+    repo: str = ""  # of `hub`: owner/name of a dataset on the Hub, instead of a folder
+    revision: str | None = None  # of the repository: branch, tag or commit
+    config: str = ""  # of the dataset's card, where it lists several
+    columns: dict[str, str] = field(default_factory=dict)  # of `hub`: the dataset's column for each of ours
+    streaming: bool = False  # of `hub`: read files part by part from the Hub, without a copy on this machine
 
     def __post_init__(self) -> None:
         dataset = find_dataset(self.dataset)
@@ -30,6 +43,7 @@ class DataSource:
         check_choice("task", self.task, TASKS)
         if not isinstance(self.languages, list) or not self.languages:
             raise ValueError(f"languages of {self.dataset} must be a list of ISO 639-1 codes, not {self.languages!r}")
+        self._check_hub()
         if self.dataset == "folder" and len(self.languages) > 1:
             raise ValueError("a folder takes one language, that of the rows which name none; the others name theirs")
         if dataset.splits:
@@ -52,7 +66,38 @@ class DataSource:
     @property
     def names_own_tasks(self) -> bool:
         """Return whether the rows can name other tasks and languages than the recipe does."""
-        return self.dataset == "folder"
+        return self.dataset == "folder" or "task" in self.columns
+
+    @property
+    def hub(self) -> HubPlace:
+        """Return where a dataset in the Hub's formats is."""
+        return HubPlace(self.repo, self.revision, self.config, self.columns, self.streaming)
+
+    @property
+    def place(self) -> str:
+        """Return what tells the dataset from others of its kind, without folders of this machine."""
+        return self.repo or Path(self.folder).name
+
+    def _check_hub(self) -> None:
+        if self.dataset != "hub":
+            if named := [name for name in _OF_HUB if getattr(self, name)]:
+                raise ValueError(f"{named[0]} is for the dataset hub, not for {self.dataset}: leave it out")
+            return
+        if bool(self.repo) == bool(self.folder):
+            raise ValueError(f"hub needs either a repo or a folder, not {self.repo!r} and {self.folder!r}")
+        if self.repo:
+            try:
+                validate_repo_id(self.repo)
+            except ValueError as error:
+                raise ValueError(f"repo of hub must be owner/name: {error}") from None
+        elif self.revision or self.streaming:
+            raise ValueError("revision and streaming of hub are for a repo, and a folder is named: leave them out")
+        if not isinstance(self.columns, dict) or not all(isinstance(name, str) for name in self.columns.values()):
+            raise ValueError(f"columns of hub must map our names to the dataset's, not {self.columns!r}")
+        for name in self.columns:
+            check_choice("columns of hub", name, HUB_COLUMNS)
+        if len(self.languages) > 1 and "language" not in self.columns:
+            raise ValueError("several languages of hub need the column that tells them: columns: {language: NAME}")
 
 
 def read_source(name: str, entry: Any) -> DataSource:
@@ -73,5 +118,6 @@ def read_source(name: str, entry: Any) -> DataSource:
     for key in entry:
         if key not in known:
             raise ValueError(f"{name}: {entry['dataset']} has the unknown key {key!r}{nearest(key, known)}")
-    entry = {**entry, "optional": typed(f"{name}: optional", entry.get("optional", False), bool)}
+    for key in ("optional", "streaming"):
+        entry = {**entry, key: typed(f"{name}: {key}", entry.get(key, False), bool)}
     return DataSource(**entry)

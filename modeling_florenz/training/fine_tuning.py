@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from typing import Any
 
 from ..resumable import hold
+from .ended_source import ended_source_said
 from .eval_metrics import TextScorer
 from .evaluation_checks import check_evaluation
 from .export import export
@@ -40,7 +41,7 @@ def fine_tune(values: dict[str, Any], scorer: TextScorer | None = None) -> Run:
     is_first = recipe.training.process_index == 0
     with hold(recipe.output / "run") if is_first else nullcontext():
         data = load_data(recipe)
-        with full_disk_said(recipe.output):
+        with full_disk_said(recipe.output), ended_source_said():
             run = finished_run(data) or export(train(prepare(data), scorer))
     if skipped := run.results["skipped"]:
         logger.warning("%d examples were skipped because their images could not be read", len(skipped))

@@ -10,6 +10,7 @@ from typing import Any
 from ..data.dataset_info import Part
 from ..data.datasets import find_dataset
 from ..data.hiding import Hiding
+from ..data.hub import HubRows
 from ..data.multi30k import ambiguous_coco_ids
 from ..data.rows import JoinedRows, Rows, TableRows
 from ..data.unlabelled import UNLABELLED
@@ -61,18 +62,24 @@ class LoadedPart:
     @property
     def name(self) -> str:
         """Return what the part is called in messages and records."""
-        place = f" {Path(self.source.folder).name}" if self.source.folder else ""
-        split = f" {self.source.split}" if find_dataset(self.source.dataset).splits else ""
+        place = f" {self.source.place}" if self.source.place else ""
+        split = f" {self.source.split}" if self.has_splits else ""
         return f"{self.source.dataset}{place}{split}, {self.language}"
+
+    @property
+    def has_splits(self) -> bool:
+        """Return whether the split says which rows these are."""
+        return self.source.dataset == "hub" or bool(find_dataset(self.source.dataset).splits)
 
     def summary(self) -> dict[str, Any]:
         """Return what was loaded, for the record of a run."""
-        known = find_dataset(self.source.dataset)
+        has_own_name = bool(find_dataset(self.source.dataset).splits)
+        name = self.source.dataset if has_own_name else f"{self.source.dataset} {self.source.place}"
+        commit = {"commit": self.rows.commit} if isinstance(self.rows, HubRows) and self.rows.commit else {}
         return {
-            "dataset": self.source.dataset
-            if known.splits
-            else f"{self.source.dataset} {Path(self.source.folder).name}",
-            "split": self.source.split if known.splits else None,
+            "dataset": name,
+            "split": self.source.split if self.has_splits else None,
+            **commit,
             "rows": dict(sorted(self.counts.items())),
         }
 
@@ -94,6 +101,7 @@ def load_source(source: DataSource, language: str, options: DataOptions) -> Rows
         hiding=options.hiding,
         hidden_sources=options.hidden_sources,
         excluded=options.excluded,
+        hub=source.hub,
     )
     return find_dataset(source.dataset).load(part)
 
@@ -106,7 +114,7 @@ def load_parts(sources: Sequence[DataSource], options: DataOptions) -> list[Load
     """
     parts = []
     for source in sources:
-        if source.optional and not (options.folder / source.folder).is_dir():
+        if source.optional and not source.repo and not (options.folder / source.folder).is_dir():
             logger.warning("%s is left out: there is no folder %s", source.dataset, source.folder)
             continue
         for language in source.languages:

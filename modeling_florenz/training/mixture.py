@@ -6,9 +6,12 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from ..data.rows import Examples
+from ..data.hub_files import SourceEndedError
+from ..data.rows import Examples, InBlocks
 
 
+# Blocks whose rows are mixed; as many are kept in memory by what reads them.
+_BLOCKS_AT_A_TIME = 2
 # Weights of the paper's schemes. Captions first, then translations from English.
 _PRE_TRAINING = ("caption/en", "caption/de", *(f"translate/{language}" for language in ("de", "fr", "es", "ru", "zh")))
 PAPER_SHARES: dict[str, dict[str, float]] = {
@@ -86,18 +89,36 @@ class Mixture(Dataset):
         for number, group in enumerate(self.groups):
             draws = np.flatnonzero(self.group_of == number)
             rounds = -(-len(draws) // len(group))
-            order = [np.random.default_rng([seed, 2, number, turn]).permutation(len(group)) for turn in range(rounds)]
+            order = [_order(group, np.random.default_rng([seed, 2, number, turn])) for turn in range(rounds)]
             self.row_of[draws] = np.concatenate(order)[: len(draws)] if order else []
 
     def __len__(self) -> int:
         return len(self.group_of)
 
     def __getitem__(self, draw: int) -> dict[str, Any]:
-        """Return the row of a draw, or `{"skipped": reason}` if its image cannot be read."""
+        """Return the row of a draw, or `{"skipped": reason}` if its image cannot be read.
+
+        Raises:
+            SourceEndedError: a whole file of the data set can no longer be read.
+        """
         group, index = self.groups[self.group_of[draw]], int(self.row_of[draw])
         try:
             row = dict(group[index])
+        except SourceEndedError:
+            raise
         except Exception as error:  # image decoders raise many kinds of errors for a broken file
             where = f"example {index} of {self.names[self.group_of[draw]]}"
             return {"skipped": f"{where}: {' '.join(str(error).split()) or type(error).__name__}"}
         return {**row, "draw_seed": f"{self.seed}/{draw}"}
+
+
+def _order(group: Examples, rng: np.random.Generator) -> np.ndarray:
+    """Shuffle the rows of a group; of one in blocks, the blocks and then the rows within a few of them."""
+    blocks = group.blocks() if isinstance(group, InBlocks) else None
+    if blocks is None:
+        return rng.permutation(len(group))
+    numbers, counts = np.unique(np.asarray(blocks), return_counts=True)
+    rows = np.split(np.argsort(blocks, kind="stable"), np.cumsum(counts)[:-1])
+    order = rng.permutation(len(numbers))
+    several = [order[start : start + _BLOCKS_AT_A_TIME] for start in range(0, len(order), _BLOCKS_AT_A_TIME)]
+    return np.concatenate([rng.permutation(np.concatenate([rows[block] for block in window])) for window in several])

@@ -21,11 +21,12 @@ def smoke_values(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     sizes and lengths, mixed precision, and the number of steps.
     """
     warnings.filterwarnings("ignore", message=".* were published")
+    values = {**values, **{name: _without_hub(values[name]) for name in ("train_data", "eval_data") if name in values}}
     recipe = parse_recipe({**values, "output_dir": str(folder / "run"), "bf16": False, "fp16": False}).arguments
     for source in (*recipe.train_data, *recipe.eval_data):
         if write := find_dataset(source.dataset).sample_writer:
             pairs = [(source.only_task, language) for language in source.languages]
-            if source.dataset == "folder":
+            if source.dataset == "folder" and not source.folder.startswith("hub-"):
                 shares = PAPER_SHARES.get(str(recipe.shares), PAPER_SHARES["generalist_finetune"])
                 pairs = [(task, language) for task, _, language in (pair.partition("/") for pair in shares)]
             write(folder / "data" / source.folder, source.split, pairs)
@@ -56,6 +57,21 @@ def smoke_values(values: dict[str, Any], folder: Path) -> dict[str, Any]:
     }
     # It is as short as it is, in steps and not in epochs.
     return {key: value for key, value in {**values, **small}.items() if key != "num_train_epochs"}
+
+
+def _without_hub(entries: Any) -> Any:
+    """Put a folder in the place of each dataset on the Hub: a trial run fetches nothing."""
+    found: list[Any] = []
+    for number, entry in enumerate(entries if isinstance(entries, list) else []):
+        if not isinstance(entry, dict) or entry.get("dataset") != "hub":
+            found.append(entry)
+            continue
+        kept = {key: entry[key] for key in ("task", "examples") if key in entry}
+        found += [
+            {"dataset": "folder", "folder": f"hub-{number}-{language}", "languages": [language], **kept}
+            for language in entry.get("languages", ["en"])
+        ]
+    return found
 
 
 def _narrow_model(folder: Path) -> str:

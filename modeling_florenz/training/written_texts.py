@@ -9,6 +9,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import gather_object
 
+from ..data.hub_files import SourceEndedError
 from ..inference.baselines import LoadedFlorenz
 from ..inference.evaluated import SearchProtocol
 from ..modeling_florenz import FlorenzForConditionalGeneration
@@ -82,6 +83,8 @@ class WrittenTexts:
             for index in mine[start : start + self.batch_size]:
                 try:
                     opened[index] = rows[index]
+                except SourceEndedError:
+                    raise
                 except Exception as error:  # image decoders raise many kinds of errors for a broken file
                     logger.warning("row %d of %s in eval_data is left out: %s", index, group, error)
             if opened:
