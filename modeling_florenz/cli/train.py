@@ -21,6 +21,11 @@ def add_commands(commands: Any) -> None:
     train.add_argument(
         "--smoke", action="store_true", help="two steps on florenz-tiny and made-up data, in a temporary folder"
     )
+    train.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="load everything, say what is trained on what, estimate memory and time by ten steps, and write nothing",
+    )
     train.add_argument("-h", "--help", action=_Help, nargs=0, help="list the recipes and all fields too")
     train.set_defaults(run=_train)
 
@@ -41,6 +46,7 @@ class _Help(argparse.Action):
 def _train(arguments: argparse.Namespace) -> int:
     from ..evaluation.text_scores import score_texts
     from ..training.fine_tuning import fine_tune
+    from ..training.outlook import dry_run
     from ..training.recipe_file import read_recipe, recipe_path
     from ..training.smoke import smoke_values
     from ..training.stop_signals import TrainingStopped
@@ -53,6 +59,9 @@ def _train(arguments: argparse.Namespace) -> int:
             print(f"{path.stem}: {run.results['steps']} steps, loss {run.results['training_loss']:.4f}: it runs")
         return 0
     values.setdefault("output_dir", f"runs/{path.stem}")
+    if arguments.dry_run:
+        print(*dry_run(values).lines(), sep="\n")
+        return DONE
     try:
         run = fine_tune(values, score_texts)
     except TrainingStopped as stop:

@@ -146,7 +146,8 @@ class ArchiveReader:
 
     def records(self) -> Iterator[Record]:
         for block, name in enumerate(self.names):
-            key, values, place = "", {}, None
+            key, place = "", None
+            values: dict[str, Any] = {}
             for member, content in self._members(name):
                 path = PurePosixPath(member.name)
                 stem, _, ending = path.name.partition(".")

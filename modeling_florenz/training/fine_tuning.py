@@ -11,6 +11,7 @@ from .evaluation_checks import check_evaluation
 from .export import export
 from .finished_run import Run, finished_run
 from .full_disk import full_disk_said
+from .outlook import look_ahead
 from .preparation import prepare
 from .recipe import parse_recipe
 from .recipe_data import load_data
@@ -42,7 +43,12 @@ def fine_tune(values: dict[str, Any], scorer: TextScorer | None = None) -> Run:
     with hold(recipe.output / "run") if is_first else nullcontext():
         data = load_data(recipe)
         with full_disk_said(recipe.output), ended_source_said():
-            run = finished_run(data) or export(train(prepare(data), scorer))
+            run = finished_run(data)
+            if run is None:
+                prepared = prepare(data)
+                if is_first:
+                    logger.warning("before the first step:\n%s", "\n".join(look_ahead(prepared).lines()))
+                run = export(train(prepared, scorer))
     if skipped := run.results["skipped"]:
         logger.warning("%d examples were skipped because their images could not be read", len(skipped))
     return run

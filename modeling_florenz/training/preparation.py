@@ -42,6 +42,7 @@ class Prepared:
         features: cache of image tokens, if the recipe asks for one.
         steps_per_epoch: steps in which as many examples are drawn as there are rows.
         cut_targets: number of targets that are longer than the processor's limit.
+        rows: number of training rows by `task/language`.
     """
 
     data: RecipeData
@@ -53,6 +54,7 @@ class Prepared:
     features: FeatureCache | None
     steps_per_epoch: int
     cut_targets: int
+    rows: dict[str, int]
 
     @property
     def recipe(self) -> Recipe:
@@ -123,6 +125,7 @@ def prepare(data: RecipeData) -> Prepared:
         features=features,
         steps_per_epoch=epoch,
         cut_targets=cut_targets,
+        rows=sizes_of(groups),
     )
 
 

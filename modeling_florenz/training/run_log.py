@@ -4,6 +4,7 @@ import resource
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -81,6 +82,17 @@ def peak_memory_gb() -> float:
         return round(torch.cuda.max_memory_allocated() / 1e9, 2)
     unit = 1 if sys.platform == "darwin" else 1024
     return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9, 2)
+
+
+def held_memory_gb() -> float:
+    """Return the memory that this process holds now, in 10^9 bytes: of its GPU, or else of its RAM."""
+    if torch.cuda.is_available():
+        return torch.cuda.memory_allocated() / 1e9
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except OSError:  # not on Linux
+        return peak_memory_gb()
+    return pages * resource.getpagesize() / 1e9
 
 
 class LogBeforeSaving(TrainerCallback):
