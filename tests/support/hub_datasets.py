@@ -69,4 +69,4 @@ def publish(hub: HubThread, folder: Path, repo: str = "owner/photos") -> str:
             content = path.read_bytes()
             name = path.relative_to(folder).as_posix()
             changes[name] = {"sha256": store.add_blob(content), "size": len(content), "lfs": False}
-    return store.commit("dataset", repo, "main", changes)
+    return store.commit("dataset", repo, "main", changes, None)
