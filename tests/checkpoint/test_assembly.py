@@ -29,7 +29,7 @@ def reloaded(processor: FlorenzProcessor, tmp_path_factory: pytest.TempPathFacto
     return FlorenzProcessor.from_pretrained(folder)
 
 
-@pytest.fixture(params=["assembled", "reloaded"])
+@pytest.fixture(params=["assembled", pytest.param("reloaded", marks=pytest.mark.slow)])
 def either(request: pytest.FixtureRequest, processor: FlorenzProcessor) -> FlorenzProcessor:
     return processor if request.param == "assembled" else request.getfixturevalue("reloaded")
 

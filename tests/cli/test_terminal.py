@@ -117,6 +117,7 @@ def test_ctrl_c_while_a_library_is_imported_is_exit_code_130(module: str) -> Non
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
+@pytest.mark.slow
 def test_ctrl_c_among_the_images_lets_the_command_clean_up_and_is_exit_code_130() -> None:
     done = run(
         "import os, signal, sys, wrapt\n"

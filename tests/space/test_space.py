@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
-from space_server import Listener, listen, serve_space
+from space_server import Listener, listen
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import add_commands, find_app
@@ -28,10 +28,9 @@ SOURCE = "A picture of pet, bike and plant."
 
 
 @pytest.fixture(scope="module")
-def address():
-    """Serve the Space in a process of its own; only its address is shared."""
-    with serve_space(FLORENZ_MODEL="") as served:
-        yield served.address
+def address(watched):
+    """Only the address is shared: what is asked is asked as a client does."""
+    return watched[1].address
 
 
 @pytest.fixture(scope="module")

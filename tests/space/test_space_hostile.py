@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from space_server import Listener, Served, listen, serve_space
+from space_server import WATCHED_FOLDERS, Listener, Served, listen
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import find_app
@@ -27,21 +27,6 @@ if importlib.util.find_spec("gradio") is None:
 SAMPLE = (BUNDLED_MODEL / "sample.png").read_bytes()
 FILE = {"meta": {"_type": "gradio.FileData"}}
 MEMORY = 1_200_000_000  # bytes; a picture of the largest size takes 150 MB while it is decoded, two at once
-WATCHED_FOLDERS = ("journal", "uploads", "results")
-# Run the app and write down what it opens, connects to and starts.
-WATCHED = """
-import os, runpy, sys
-log = open(sys.argv[1], "w", buffering=1)
-def watch(event, arguments):
-    if event == "open" and isinstance(arguments[0], (str, bytes)):
-        log.write("open " + repr(os.fsdecode(arguments[0])) + "\\n")
-    elif event in ("socket.connect", "socket.getaddrinfo", "os.system", "subprocess.Popen", "os.exec"):
-        log.write(event + " " + repr(arguments) + "\\n")
-sys.addaudithook(watch)
-app = sys.argv[2]
-sys.path.insert(0, os.path.dirname(app))
-runpy.run_path(app, run_name="__main__")
-"""
 
 
 class Space:
@@ -79,13 +64,8 @@ class Space:
 
 
 @pytest.fixture
-def space(tmp_path):
-    journal, uploads, results = (tmp_path / name for name in WATCHED_FOLDERS)
-    results.mkdir()
-    command = [sys.executable, "-c", WATCHED, str(journal), str(find_app())]
-    places = {"GRADIO_TEMP_DIR": str(uploads), "TMPDIR": str(results)}
-    with serve_space(command, FLORENZ_MODEL="florenz-tiny", **places) as served:
-        yield Space(tmp_path, served)
+def space(watched):
+    return Space(*watched)
 
 
 @pytest.fixture

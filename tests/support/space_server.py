@@ -10,6 +10,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import NamedTuple
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
@@ -47,6 +48,35 @@ def serve_space(command: list[str] | None = None, **variables: str) -> Iterator[
             yield Served(address, process)
         finally:
             process.terminate()
+
+
+WATCHED_FOLDERS = ("journal", "uploads", "results")
+# Run the app and write down what it opens, connects to and starts.
+WATCHED = """
+import os, runpy, sys
+log = open(sys.argv[1], "w", buffering=1)
+def watch(event, arguments):
+    if event == "open" and isinstance(arguments[0], (str, bytes)):
+        log.write("open " + repr(os.fsdecode(arguments[0])) + "\\n")
+    elif event in ("socket.connect", "socket.getaddrinfo", "os.system", "subprocess.Popen", "os.exec"):
+        log.write(event + " " + repr(arguments) + "\\n")
+sys.addaudithook(watch)
+app = sys.argv[2]
+sys.path.insert(0, os.path.dirname(app))
+runpy.run_path(app, run_name="__main__")
+"""
+
+
+@contextmanager
+def serve_watched(folder: Path) -> Iterator[Served]:
+    """Serve the Space and write down what it opens, connects to and starts, in the journal of an empty folder."""
+    journal, uploads, results = (folder / name for name in WATCHED_FOLDERS)
+    results.mkdir()
+    command = [sys.executable, "-c", WATCHED, str(journal), str(find_app())]
+    with serve_space(
+        command, FLORENZ_MODEL="florenz-tiny", GRADIO_TEMP_DIR=str(uploads), TMPDIR=str(results)
+    ) as served:
+        yield served
 
 
 class Listener(BaseHTTPRequestHandler):

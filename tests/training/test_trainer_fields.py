@@ -180,6 +180,7 @@ def test_values_that_would_fail_later_are_refused_in_one_sentence(case, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_fields_that_count_in_epochs_work(tmp_path):
     values = small_recipe(tmp_path / "run", train_data=FEW, eval_data=HELD_OUT)
     del values["max_steps"]
