@@ -29,6 +29,7 @@ def build_parser() -> argparse.ArgumentParser:
         scaling,
         score,
         space,
+        synthesize,
         train,
         translate,
     )
@@ -48,6 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         card,
         dataset,
         scaling,
+        synthesize,
         space,
     )
     parser = Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")

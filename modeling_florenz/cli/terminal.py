@@ -28,6 +28,10 @@ EXTRAS = {
     "card": ("train", ("datasets",)),
     "dataset": ("train", ("datasets",)),
     "scaling": ("train", ("accelerate",)),
+    "synthesize": (
+        "synthesis",
+        ("datasets", "pyarrow", "sentencex", "faiss", "imagehash", "datasketch", "py3langid", "httpx"),
+    ),
     "space": ("space", ("gradio",)),
 }
 _PACKAGE = str(Path(__file__).resolve().parents[1])

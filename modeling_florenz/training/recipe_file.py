@@ -49,16 +49,16 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         key, equals, value = override.partition("=")
         if not equals:
             raise ValueError(f"--set {override}: write it as key=value")
-        _put(values, key.strip().split("."), parse_yaml(value, f"--set {override}"), f"--set {override}")
+        put(values, key.strip().split("."), parse_yaml(value, f"--set {override}"), f"--set {override}")
     known = _annotations()
     for key, value in values.items():
         if key not in known:
             raise ValueError(f"{path} has the unknown key {key!r}{nearest(key, known)}")
-        values[key] = typed(key, _with_variables(value, key), known[key])
+        values[key] = typed(key, with_variables(value, key), known[key])
     return values
 
 
-def _put(values: dict[str, Any], keys: Sequence[str], value: Any, where: str) -> None:
+def put(values: dict[str, Any], keys: Sequence[str], value: Any, where: str) -> None:
     """Put a value at the end of a path into mappings and lists; one more than a list has appends to it."""
     place: Any = values
     for depth, key in enumerate(keys):
@@ -84,12 +84,12 @@ def _put(values: dict[str, Any], keys: Sequence[str], value: Any, where: str) ->
             raise ValueError(f"{where}: {name} is {place!r}, which has no entries: leave {'.'.join(keys[depth:])} out")
 
 
-def _with_variables(value: Any, where: str) -> Any:
+def with_variables(value: Any, where: str) -> Any:
     """Put environment variables into every text; a text that is one variable alone can be a number or a flag."""
     if isinstance(value, dict):
-        return {key: _with_variables(entry, f"{where}.{key}") for key, entry in value.items()}
+        return {key: with_variables(entry, f"{where}.{key}") for key, entry in value.items()}
     if isinstance(value, list):
-        return [_with_variables(entry, f"{where}.{index}") for index, entry in enumerate(value)]
+        return [with_variables(entry, f"{where}.{index}") for index, entry in enumerate(value)]
     if not isinstance(value, str):
         return value
 

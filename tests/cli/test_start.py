@@ -33,6 +33,7 @@ COMMANDS = (
     "card",
     "dataset",
     "space",
+    "synthesize",
 )
 
 

@@ -1,0 +1,1 @@
+"""Make training data: images are described, descriptions translated, and sentence pairs matched to images."""

@@ -1,0 +1,100 @@
+"""Find images that are another image resized, compressed or cropped a little."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from ..extras import install_command
+
+
+_SIDE = 32
+_BITS = 12  # of the 64 of a perceptual hash, for a candidate
+# Correlation of 32 x 32 grey pixels. The hash alone would take scenes on one background for each other.
+_SAME = 0.85
+_CROP = 0.05
+
+
+def signature(image: Image.Image) -> tuple[bytes, bytes]:
+    """Return the perceptual hash of an image, 8 bytes, and its 32 x 32 grey pixels, 1,024 bytes.
+
+    Raises:
+        ValueError: imagehash is not installed.
+    """
+    try:
+        import imagehash
+    except ImportError:
+        raise ValueError(f"comparing images needs imagehash: {install_command('synthesis')}") from None
+    grey = image.convert("L").resize((_SIDE, _SIDE), Image.Resampling.LANCZOS)
+    return np.packbits(imagehash.phash(grey).hash.ravel()).tobytes(), grey.tobytes()
+
+
+def cropped_signatures(image: Image.Image) -> list[tuple[bytes, bytes]]:
+    """Return the signature of an image, and those of it cropped by 5 % at each corner and around its middle."""
+    width, height = image.size
+    across, down = round(width * _CROP), round(height * _CROP)
+    places = [(0, 0), (across, 0), (0, down), (across, down), (across // 2, down // 2)]
+    boxes = [(left, top, width - across + left, height - down + top) for left, top in places]
+    return [signature(image), *(signature(image.crop(box)) for box in boxes if box[2] > box[0] and box[3] > box[1])]
+
+
+class NearImages:
+    """Hold signatures of images by name.
+
+    Example:
+
+    ```python
+    >>> image = Image.linear_gradient("L").rotate(90)
+    >>> near = NearImages()
+    >>> near.add([(*signature(image), "a gradient")])
+    >>> near.find(*signature(image.resize((100, 100))))
+    'a gradient'
+    ```
+    """
+
+    def __init__(self) -> None:
+        self._index: Any = _faiss().IndexBinaryFlat(64)
+        self._greys: list[bytes] = []
+        self._names: list[str] = []
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def add(self, entries: Sequence[tuple[bytes, bytes, str]]) -> None:
+        """Add images: hash, grey pixels and name of each."""
+        if entries:
+            self._index.add(_array([entry[0] for entry in entries]))
+            self._greys += [entry[1] for entry in entries]
+            self._names += [entry[2] for entry in entries]
+
+    def find(self, hash_: bytes, grey: bytes) -> str | None:
+        """Return the name of the first image that this one is another version of, or None."""
+        if not self._names:
+            return None
+        _, _, found = self._index.range_search(_array([hash_]), _BITS + 1)
+        for number in sorted(found.tolist()):
+            if _alike(self._greys[number], grey):
+                return self._names[number]
+        return None
+
+
+def _alike(first: bytes, second: bytes) -> bool:
+    a, b = (np.frombuffer(grey, np.uint8).astype(np.float64) for grey in (first, second))
+    a, b = a - a.mean(), b - b.mean()
+    scale = np.sqrt((a @ a) * (b @ b))
+    if scale == 0:  # one of them is of one colour
+        return first == second
+    return bool(a @ b >= _SAME * scale)
+
+
+def _array(hashes: Sequence[bytes]) -> np.ndarray[Any, Any]:
+    return np.frombuffer(b"".join(hashes), np.uint8).reshape(len(hashes), 8)
+
+
+def _faiss() -> Any:
+    try:
+        import faiss
+    except ImportError:
+        raise ValueError(f"comparing images needs faiss: {install_command('synthesis')}") from None
+    return faiss
