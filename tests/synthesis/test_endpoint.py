@@ -102,7 +102,9 @@ def test_the_key_comes_from_the_environment_and_is_written_nowhere(
         output = tmp_path / "out" / "made"
         arguments = ["synthesize", "photos", "--output", str(output)]
         assert main([*arguments, *(word for change in changes for word in ("--set", change))]) == 0
-        assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"].startswith("data:image/png;base64,")
+        assert server.requests[-1]["messages"][0]["content"][0]["image_url"]["url"].startswith(
+            "data:image/png;base64,"
+        )
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]
     assert len(written) > 8
     assert not any(b"very-secret" in path.read_bytes() for path in written)
