@@ -83,14 +83,16 @@ class ModelSuite(models.ModelTesterMixin, models.GenerationTesterMixin):
         config.text_config.is_encoder_decoder = True
         super()._check_generate_outputs(output, config, **kwargs)
 
-    def _check_past_key_values_for_generate(self, batch_size: int, cache: Any, seq_length: Any, config: Any) -> None:
+    def _check_past_key_values_for_generate(
+        self, batch_size: int, past_key_values: Any, seq_length: Any, config: Any
+    ) -> None:
         if (
             seq_length is None
         ):  # cross-attention: the beams of an input share its keys, which the suite counts by beams
-            sources = len(cache.layers[0].keys)
+            sources = len(past_key_values.layers[0].keys)
             assert batch_size % sources == 0 and batch_size // sources in (1, 2)
             batch_size = sources
-        super()._check_past_key_values_for_generate(batch_size, cache, seq_length, config)
+        super()._check_past_key_values_for_generate(batch_size, past_key_values, seq_length, config)
 
     def test_attention_outputs(self) -> None:
         self.model_tester.with_image = False  # with one there is an output more than the suite counts
