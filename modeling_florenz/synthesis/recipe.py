@@ -301,6 +301,6 @@ def _check(recipe: Recipe) -> None:
     for place in places:
         for item in dataclasses.fields(place) if place else ():
             value = getattr(place, item.name)
-            low = 0 if item.name in ("seed", "scenes", "threshold", "length_penalty") else 1
+            low = {"threshold": -1, "seed": 0, "scenes": 0, "length_penalty": 0}.get(item.name, 1)
             if isinstance(value, int | float) and not isinstance(value, bool) and not value >= low:
                 raise ValueError(f"{item.name} must be at least {low}, not {value!r}")
