@@ -99,6 +99,7 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
 def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -> Synthesis:
     total = check_lines(recipe.bitexts)
     tested = EvaluationSets(recipe.decontaminate.data_folder, list(recipe.decontaminate.skip))
+    captions = read_captions(recipe.images.captions)
     images = run_step(ReadImages(), image_batches(recipe.images, recipe.shard, limit), work, processes)
     if not sum(images.counts):
         first = images.skipped[0].detail if images.skipped else "images.paths names none"
@@ -109,7 +110,7 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
         columns = ("key", "name", "bytes")
         describe = DescribeImages(recipe.describe, recipe.filter)
         described = run_step(describe, batches_of([images, kept], columns, ["key"]), work, 1, sum(kept.counts))
-        translate = TranslateTexts(recipe.translate, read_captions(recipe.images.captions))
+        translate = TranslateTexts(recipe.translate, captions)
         batches = batches_of([described, images], ["key", "text"], ["key", "name"])
         said = run_step(translate, batches, work, 1, sum(described.counts))
         steps += [described, said]

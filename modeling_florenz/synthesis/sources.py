@@ -58,8 +58,13 @@ class ReadImages:
             try:
                 content = self._content(row)
                 image = open_image(io.BytesIO(content), row["name"])
+            except FileNotFoundError:
+                made.skip(row["name"], "image not read", f"{row['name']} does not exist", fault=True)
+                continue
             except (ValueError, OSError) as error:
-                made.skip(row["name"], "image not read", str(error), fault=True)
+                reason = getattr(error, "strerror", None)
+                detail = f"{row['name']} could not be read: {reason}" if reason else str(error)
+                made.skip(row["name"], "image not read", detail, fault=True)
                 continue
             hash_, grey = signature(image)
             key = sha256(content).hexdigest()[:20]
