@@ -37,6 +37,10 @@ class EvaluationSets:
             if name not in DATASETS:
                 raise ValueError(f"decontaminate.skip: there is no dataset {name!r}, only {', '.join(DATASETS)}")
 
+    def __getstate__(self) -> dict[str, Any]:
+        # Other processes read what they need themselves: an index of faiss cannot be sent.
+        return {name: value for name, value in vars(self).items() if name not in ("texts", "images")}
+
     def settings(self) -> dict[str, Any]:
         """Return the sets that are compared, for the record; not where they are."""
         return {"found": self.found, "scenes": self.scenes}

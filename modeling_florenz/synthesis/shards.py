@@ -2,8 +2,11 @@
 
 import hashlib
 import json
+import logging
 import multiprocessing
 import os
+import pickle
+import sys
 import threading
 import time
 from collections import Counter
@@ -252,7 +255,8 @@ class _Pool:
             return [number]
         if self.executor is None:
             context = multiprocessing.get_context("spawn")
-            self.executor = ProcessPoolExecutor(self.processes, context, _begin, (self.step,))
+            sent = pickle.dumps(self.step)
+            self.executor = ProcessPoolExecutor(self.processes, context, _begin, (sent,))
         try:
             self.waiting[self.executor.submit(_make, batch, path, base)] = number
         except BrokenProcessPool:
@@ -286,11 +290,12 @@ def _current() -> list[Step]:
     return []
 
 
-def _begin(step: Step) -> None:
-    import torch
-
-    _current().append(step)
-    torch.set_num_threads(1)
+def _begin(sent: bytes) -> None:
+    # What libraries have to say while the step is loaded, the driver has said already.
+    logging.getLogger().addHandler(logging.NullHandler())
+    _current().append(pickle.loads(sent))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
     # A driver that is killed would leave its processes waiting for ever.
     parent = multiprocessing.parent_process()
     if parent is not None:

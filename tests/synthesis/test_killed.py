@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 
-SMALL = ["images.scenes=120", "bitexts.0.scenes=400", "shard=6", "decontaminate.skip=[emoji_scenes]"]
+SMALL = ["images.scenes=60", "bitexts.0.scenes=200", "shard=6", "decontaminate.skip=[emoji_scenes]"]
 
 
 def _start(folder: Path, processes: int = 1) -> subprocess.Popen[bytes]:

@@ -1,13 +1,18 @@
 """What is another version of an image or text that must not be trained on is found, and nothing else."""
 
 import io
+import pickle
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
+from evaluated_models import write_samples
 from PIL import Image
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
+from modeling_florenz.data.images import open_image
+from modeling_florenz.synthesis.evaluation_sets import EvaluationSets
 from modeling_florenz.synthesis.near_images import NearImages, cropped_signatures, signature
 from modeling_florenz.synthesis.near_texts import NearTexts
 
@@ -90,6 +95,19 @@ def test_a_long_text_with_one_letter_changed_is_found() -> None:
     near = NearTexts([(text, "commute")])
     assert near.find([text.replace("guiding", "guidinng")]) == "commute"
     assert near.find([text.replace("sailing boat", "red car").replace("lake", "road")]) is None
+
+
+def test_evaluation_sets_are_read_by_the_loaders_and_can_be_sent_to_processes(tmp_path: Path) -> None:
+    write_samples(tmp_path, "docci", ["en"], "test")
+    sets = EvaluationSets(str(tmp_path), skip=["emoji_scenes"])
+    assert sets.found == ["docci"]
+    assert "multi30k_translation" in sets.missing
+    image = open_image(tmp_path / "docci" / "images" / "test_0.jpg")
+    text = (tmp_path / "docci" / "docci_descriptions.jsonlines").read_text().split('"description": "')[1].split('"')[0]
+    for known in (sets, pickle.loads(pickle.dumps(sets))):
+        assert known.images.find(*signature(_jpeg(image, 30))) == "docci"
+        assert known.texts.find([text.upper()]) == "docci"
+        assert known.texts.find(["Something that nobody tests on."]) is None
 
 
 def test_signatures_do_not_depend_on_the_size_of_an_image() -> None:
