@@ -57,6 +57,8 @@ class RecipeArguments:
         False  # drop path in the frozen tower, as the research code has; off: same image, same tokens
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
+    augmentation: float = 0.0  # strength of random changes of the images, up to 1; 0 changes none
+    average_checkpoints: int = 0  # at the end, take the mean of so many last checkpoints; 0 takes the last
     loss_chunk_size: int = 128  # target tokens whose logits exist at a time; 0 for all at once
     eval_metrics: list[str] = field(default_factory=list)  # names are listed in the manual
     eval_prefix: str = "off"  # caption prefix when the model writes for them: on, off, or auto as in evaluation
@@ -68,7 +70,7 @@ class RecipeArguments:
         self.model, self.data_folder = os.path.expanduser(self.model), os.path.expanduser(self.data_folder)
         check_choice("method", self.method, METHODS)
         check_choice("lora_parts", self.lora_parts, LORA_PARTS)
-        for name in ("hidden_sources", "rehearsal", "lora_dropout"):
+        for name in ("hidden_sources", "rehearsal", "lora_dropout", "augmentation"):
             share = getattr(self, name)
             if not 0 <= share <= 1 or (name in ("rehearsal", "lora_dropout") and share == 1):
                 raise ValueError(f"{name} must be a share from 0 to 1, not {share!r}")
@@ -77,7 +79,7 @@ class RecipeArguments:
         for name in ("lora_rank", "lora_alpha", "rehearsal_examples"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)!r}")
-        for name in ("loss_chunk_size", "early_stopping_patience", "eval_samples"):
+        for name in ("loss_chunk_size", "early_stopping_patience", "eval_samples", "average_checkpoints"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)!r}")
         for name in ("train_data", "eval_data"):
@@ -95,6 +97,8 @@ class RecipeArguments:
             raise ValueError(
                 "cache_image_features needs image tokens that never change: no vision_train_mode, full or all-linear"
             )
+        if self.cache_image_features and self.augmentation:
+            raise ValueError("cache_image_features needs images that never change: no augmentation")
         if self.merge and self.method not in ("lora", "qlora"):
             raise ValueError(f"merge is for adapters, not for the method {self.method}")
 
@@ -158,4 +162,14 @@ def parse_recipe(values: dict[str, Any]) -> Recipe:
     except (TypeError, ImportError, RuntimeError) as error:
         raise ValueError(f"the recipe does not fit Trainer: {error}") from None
     check_trainer(training)
+    if arguments.average_checkpoints:
+        if training.load_best_model_at_end:
+            raise ValueError("average_checkpoints does not fit load_best_model_at_end: choose one of them")
+        if training.fsdp or training.deepspeed:
+            raise ValueError("average_checkpoints needs the whole model in each process: leave out fsdp and deepspeed")
+        if training.save_total_limit and training.save_total_limit < arguments.average_checkpoints:
+            raise ValueError(
+                f"average_checkpoints is {arguments.average_checkpoints}, but save_total_limit keeps "
+                f"{training.save_total_limit}: raise it"
+            )
     return Recipe(values, arguments, training)

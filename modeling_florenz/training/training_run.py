@@ -9,6 +9,8 @@ from transformers import TrainerCallback
 
 from ..inference.evaluated import SearchProtocol
 from ..run_record import run_record
+from .augmentation import Augmented
+from .averaging import average_checkpoints
 from .eval_metrics import CONTRASTS, TextScorer
 from .patience import Patience
 from .preparation import Prepared
@@ -51,11 +53,12 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
     callbacks: list[TrainerCallback] = [stop, LogBeforeSaving()]
     if arguments.early_stopping_patience:
         callbacks.append(Patience(arguments.early_stopping_patience))
+    augmented = Augmented(prepared.train_data, arguments.augmentation)
     trainer = FlorenzTrainer(
         model=prepared.trainable,
         args=training,
         data_collator=TrainingCollator(prepared.processor, arguments.image_size, prepared.features),
-        train_dataset=prepared.train_data,
+        train_dataset=augmented if arguments.augmentation else prepared.train_data,
         eval_dataset=prepared.eval_data,
         processing_class=prepared.processor,
         callbacks=callbacks,
@@ -76,9 +79,12 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
         raise ValueError(
             f"checkpoint-{state.best_global_step}, the best one, is gone from {prepared.recipe.output}: put it back"
         )
+    averaged: list[int] = []
+    if arguments.average_checkpoints:
+        averaged = average_checkpoints(prepared.trainable, prepared.recipe.output, arguments.average_checkpoints)
     log = read_log(state.log_history)
     measured_at = state.best_global_step if training.load_best_model_at_end else state.global_step
-    metrics = dict(log.metrics).get(measured_at or 0)
+    metrics = None if averaged else dict(log.metrics).get(measured_at or 0)
     if metrics is None:
         metrics = measures(trainer.evaluate()) if prepared.eval_data is not None else {}
     every = int(state.logging_steps) if training.logging_strategy == "steps" else 0
@@ -87,6 +93,7 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
         "label": "measured-here",
         "steps": state.global_step,
         "best_step": state.best_global_step if training.load_best_model_at_end else None,
+        "averaged_steps": averaged,
         "training_loss": log.training_loss,
         "loss_curve": log.loss_curve,
         "evaluations": log.metrics,

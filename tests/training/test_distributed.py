@@ -120,10 +120,10 @@ def test_shards_in_two_processes_have_the_loss_of_one_resume_on_one_and_are_save
     assert max(abs(a - b) for a, b in zip(_losses(resumed), _losses(alone), strict=True)) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["single_gpu", "ddp", "fsdp2", "deepspeed_zero3"])
+@pytest.mark.parametrize("name", ["single_gpu", "ddp", "fsdp2", "deepspeed_zero3", "multi_node"])
 def test_accelerate_knows_every_key_of_the_configurations(name):
     config = load_config_from_file(str(CONFIGS / f"{name}.yaml"))
-    assert config.num_machines == 1
+    assert config.num_machines == (2 if name == "multi_node" else 1)
     if name == "fsdp2":
         assert config.fsdp_config["fsdp_transformer_layer_cls_to_wrap"].split(",") == LAYERS
         assert config.fsdp_config["fsdp_version"] == 2
