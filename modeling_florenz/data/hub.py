@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
-from datasets import Dataset, Features, Value
+from datasets import Dataset, Features, Value, concatenate_datasets
 
 from .columns import COLUMNS, Row, check_texts
 from .dataset_info import Part
@@ -18,6 +19,7 @@ from .rows import TableRows
 
 
 _PLACE = {name: Value("int64") for name in Place._fields}
+_ROWS_AT_A_TIME = 2000
 _USUAL = {
     "image": ("image", "jpg", "png"),
     "target": ("target", "text", "caption", "txt"),
@@ -84,26 +86,24 @@ def load_hub(part: Part) -> HubRows:
     chosen = choose_files(found, part.hub.config, part.split)
     files = found if part.hub.streaming else download(found, part.hub, chosen)
     columns, reader = _reader(files, chosen, found, part.hub.columns)
-    values: dict[str, list[Any]] = {name: [] for name in ("task", "language", "source", "target", "references", "key")}
-    values |= {name: [] for name in (*_PLACE, *(["incorrect"] if "incorrect" in columns else []))}
-    for row, place in _rows(reader, columns, part):
-        for name in ("task", "language", "source", "references", "key"):
-            values[name].append(getattr(row, name))
-        values["target"].append(row.references[0])
-        for name, number in zip(Place._fields, place, strict=True):
-            values[name].append(number)
-        if "incorrect" in columns:
-            values["incorrect"].append(row.incorrect)
-        if part.examples and len(values["key"]) >= part.examples:
-            break
-    if not values["key"]:
-        raise ValueError(f"the split {part.split!r} of {files.place} holds no row in {part.language}: name another")
     kinds = {name: kind for name, kind in COLUMNS.items() if name != "image"} | _PLACE
     if "incorrect" in columns:
         kinds["incorrect"] = Value("string")
+    features, parts = Features(kinds), []
+    rows = islice(_rows(reader, columns, part), part.examples or None)
+    # Python's own objects for all rows at once would take ten times the memory.
+    while some := list(islice(rows, _ROWS_AT_A_TIME)):
+        values = {
+            "target": [row.references[0] for row, _ in some],
+            **{name: [getattr(place, name) for _, place in some] for name in _PLACE},
+            **{name: [getattr(row, name) for row, _ in some] for name in kinds if name not in ("target", *_PLACE)},
+        }
+        parts.append(Dataset.from_dict(values, features=features))
+    if not parts:
+        raise ValueError(f"the split {part.split!r} of {files.place} holds no row in {part.language}: name another")
     hides = part.hiding.mode != "none" or part.hidden_sources
     added = {"hiding": part.hiding, "hidden_sources": part.hidden_sources} if hides else {}
-    return HubRows(Dataset.from_dict(values, features=Features(kinds)), reader, added, files.commit)
+    return HubRows(concatenate_datasets(parts), reader, added, files.commit)
 
 
 def _reader(

@@ -57,6 +57,7 @@ class RecipeArguments:
         False  # drop path in the frozen tower, as the research code has; off: same image, same tokens
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
+    preference: float = 0.0  # beta of DPO: learn to prefer targets to incorrect ones; 0 learns the targets
     augmentation: float = 0.0  # strength of random changes of the images, up to 1; 0 changes none
     average_checkpoints: int = 0  # at the end, take the mean of so many last checkpoints; 0 takes the last
     loss_chunk_size: int = 128  # target tokens whose logits exist at a time; 0 for all at once
@@ -91,6 +92,13 @@ class RecipeArguments:
         if not self.train_data:
             raise ValueError("train_data is empty: name at least one dataset")
         self._check_hiding()
+        if self.preference < 0:
+            raise ValueError(f"preference must not be negative, got {self.preference!r}")
+        if self.preference and (self.method not in ("lora", "qlora") or self.rehearsal or self.cache_image_features):
+            raise ValueError(
+                "preference compares with the model without its adapter: use lora or qlora, without rehearsal and "
+                "cache_image_features"
+            )
         if self.cache_image_features and (
             self.vision_train_mode or self.method == "full" or self.lora_parts == "all-linear"
         ):

@@ -17,6 +17,7 @@ from .evaluation_checks import check_loaded_evaluation
 from .kept_recipe import keep_recipe
 from .loaded_data import DataOptions, Groups, LoadedPart, group_parts, load_parts, tested_coco_ids
 from .mixture import target_shares
+from .preference import check_preferences
 from .recipe import Recipe
 from .self_taught import self_taught_groups
 from .target_lengths import warn_of_cut_targets
@@ -72,6 +73,8 @@ def load_data(recipe: Recipe) -> RecipeData:
     if set(self_taught_groups(train)) == set(train):
         # Said before the model is loaded; what a model teaches itself is counted afterwards.
         target_shares(arguments.shares, {name: len(group) for name, group in train.items()})
+    if arguments.preference:
+        check_preferences(train)
     contrasts = load_contrasts(evaluation, processor)
     check_loaded_evaluation(recipe, evaluation, contrasts)
     warn_of_cut_targets(evaluation.values(), processor, "evaluation")

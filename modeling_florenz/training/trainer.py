@@ -19,6 +19,7 @@ from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from .eval_metrics import CONTRASTS
 from .feature_cache import FeatureCache
+from .preference import preference_loss
 from .run_log import peak_memory_gb
 from .written_texts import WrittenTexts
 
@@ -32,6 +33,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
     Args:
         loss_chunk_size: target tokens whose logits exist at a time while training; 0 for all.
         vision_train_mode: leave the vision tower in train mode, where it drops paths.
+        preference: beta of DPO on `rejected_labels`; 0 learns the labels.
         florenz: the model inside, where `model` is an adapter around it.
         contrasts: rows with `incorrect` targets; evaluation counts how often the right one is likelier.
         contrasts_by_language: also count that for each language.
@@ -45,6 +47,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         *args: Any,
         loss_chunk_size: int = 0,
         vision_train_mode: bool = False,
+        preference: float = 0.0,
         florenz: FlorenzForConditionalGeneration,
         contrasts: Rows | None = None,
         contrasts_by_language: bool = False,
@@ -57,6 +60,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         # The inherited smoother takes the labels away before the decoder's input is made of them: the model smooths.
         self.label_smoother = None
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
+        self.preference = preference
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
         self.contrasts_by_language, self.written = contrasts_by_language, written
         self.steps_per_epoch = steps_per_epoch
@@ -89,16 +93,26 @@ class FlorenzTrainer(Seq2SeqTrainer):
                 features = self.florenz.get_image_features(inputs.pop("pixel_values"))
             self.features.write(keys, features["pooler_output"])
             inputs["mm_encoder_outputs"] = {"image": features}
+        rejected = inputs.pop("rejected_labels", None)
+        if self.preference and model.training and rejected is not None:
+            self._count(inputs)
+            adapted = self.accelerator.unwrap_model(model)
+            loss = preference_loss(model, adapted, inputs, rejected, self.preference)
+            # Trainer divides what is a mean over tokens; this one is over examples.
+            return loss / self.current_gradient_accumulation_steps
         if self.args.label_smoothing_factor:
             inputs["loss_smoothing"] = self.args.label_smoothing_factor
         if model.training:
             if self.loss_chunk_size:
                 inputs["loss_chunk_size"] = self.loss_chunk_size
-            self._samples += len(inputs["labels"])
-            self._tokens += int(inputs["labels"].ne(-100).sum())
+            self._count(inputs)
         if isinstance(num_items_in_batch, torch.Tensor):
             num_items_in_batch = num_items_in_batch.clamp(min=1)  # a batch of broken images alone asks for nothing
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def _count(self, inputs: dict[str, Any]) -> None:
+        self._samples += len(inputs["labels"])
+        self._tokens += int(inputs["labels"].ne(-100).sum())
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """Log, and with a training loss also what was trained since the last one, over all processes."""

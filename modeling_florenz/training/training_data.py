@@ -29,6 +29,7 @@ class TrainingCollator:
     processor: FlorenzProcessor
     image_size: int | None = None
     features: FeatureCache | None = None
+    with_incorrect: bool = False  # also make `rejected_labels` of the rows' incorrect targets
     _grey: Image.Image = field(default_factory=lambda: Image.new("RGB", (32, 32), (128, 128, 128)))
 
     def __call__(self, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -64,8 +65,23 @@ class TrainingCollator:
             batch["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=cached)}
         elif keys:
             batch["image_keys"] = keys
+        if self.with_incorrect and all(row.get("incorrect") for row in rows):
+            batch["rejected_labels"] = self._labels(rows)
         if nothing:
             batch["labels"] = torch.full_like(batch["labels"], -100)
         if skipped:
             batch["skipped"] = skipped
         return dict(batch)
+
+    def _labels(self, rows: list[dict[str, Any]]) -> torch.Tensor:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "targets of more than")
+            return self.processor(
+                images=self._grey,
+                text=[row["source"] or None for row in rows],
+                task=[row["task"] for row in rows],
+                language=[row["language"] for row in rows],
+                target=[row["incorrect"] for row in rows],
+                image_size=self.image_size,
+                return_tensors="pt",
+            )["labels"]

@@ -57,13 +57,16 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
     trainer = FlorenzTrainer(
         model=prepared.trainable,
         args=training,
-        data_collator=TrainingCollator(prepared.processor, arguments.image_size, prepared.features),
+        data_collator=TrainingCollator(
+            prepared.processor, arguments.image_size, prepared.features, with_incorrect=bool(arguments.preference)
+        ),
         train_dataset=augmented if arguments.augmentation else prepared.train_data,
         eval_dataset=prepared.eval_data,
         processing_class=prepared.processor,
         callbacks=callbacks,
         loss_chunk_size=arguments.loss_chunk_size,
         vision_train_mode=arguments.vision_train_mode,
+        preference=arguments.preference,
         florenz=prepared.model,
         contrasts=prepared.data.contrasts,
         contrasts_by_language=CONTRASTS in arguments.eval_metrics,

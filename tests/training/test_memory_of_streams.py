@@ -58,7 +58,7 @@ def _shard(path: Path) -> bytes:
 
 
 def _peak(hub: HubThread, shards: int, blob: str, size: int) -> dict:
-    file = {"sha256": blob, "size": size, "lfs": False}
+    file = {"sha256": blob, "size": size, "lfs": True}  # else its digest is taken anew for each of them
     files = {f"train-{number:05d}.parquet": file for number in range(shards)}
     hub.handler.store.save(
         "dataset",

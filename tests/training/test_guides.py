@@ -1,0 +1,53 @@
+"""The code of the guides for other ways to train runs as it stands."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+GUIDES = Path(__file__).parents[2] / "modeling_florenz" / "training" / "guides"
+
+
+def _run(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.chdir(folder)
+    found: dict[str, Any] = {}
+    for block in re.findall(r"^```python\n(.*?)^```", (GUIDES / f"{name}.md").read_text(), re.DOTALL | re.MULTILINE):
+        exec(compile(block, f"{name}.md", "exec"), found)
+    return found
+
+
+@pytest.mark.slow
+def test_full_training_by_the_plain_trainer_lowers_the_loss(tmp_path, monkeypatch):
+    losses = _run("trainer", tmp_path, monkeypatch)["losses"]
+    print(losses)
+    assert len(losses) == 10
+    assert losses[-1] < 0.5 * losses[0]
+
+
+@pytest.mark.slow
+def test_seq2seq_trainer_measures_what_the_model_writes(tmp_path, monkeypatch):
+    assert 0.5 < _run("seq2seq_trainer", tmp_path, monkeypatch)["measured"]["eval_exact"] <= 1
+
+
+@pytest.mark.slow
+def test_a_loop_with_accelerate_trains_and_saves_a_model(tmp_path, monkeypatch):
+    losses = _run("accelerate", tmp_path, monkeypatch)["losses"]
+    assert len(losses) == 4
+    assert all(0 < loss < 5 for loss in losses)
+    assert (tmp_path / "my-florenz" / "model.safetensors").exists()
+
+
+@pytest.mark.slow
+def test_adapters_of_peft_are_swapped_on_one_model(tmp_path, monkeypatch):
+    losses = _run("peft", tmp_path, monkeypatch)["losses"]
+    assert losses["formal"] < losses["base"] < losses["short"]
+
+
+def test_every_guide_is_listed_in_the_manual_and_is_python():
+    manual = (GUIDES.parent / "README.md").read_text()
+    for path in GUIDES.glob("*.md"):
+        assert f"guides/{path.name}" in manual, path.name
+        for block in re.findall(r"^```python\n(.*?)^```", path.read_text(), re.DOTALL | re.MULTILINE):
+            compile(block, path.name, "exec")
