@@ -28,7 +28,7 @@ def add_commands(commands: Any) -> None:
 def _synthesize(arguments: argparse.Namespace) -> int:
     from ..synthesis.pipeline import synthesize, work_folder
     from ..synthesis.plan import describe_plan, plan
-    from ..synthesis.recipe import read_recipe, recipe_path
+    from ..synthesis.recipe_file import read_recipe, recipe_path
 
     recipe = read_recipe(recipe_path(arguments.recipe), arguments.set)
     if arguments.dry_run:

@@ -17,7 +17,8 @@ from .embed import EmbedImages
 from .evaluation_sets import EvaluationSets
 from .match import MatchPairs, closest_pairs, match_batches
 from .recipe import Recipe
-from .shards import Finished, Skipped, batches_of, run_step
+from .run_step import run_step
+from .shards import Finished, Skipped, batches_of
 from .sources import PAIRS_PER_IMAGE, ReadImages, ReadPairs, check_lines, image_batches, pair_batches
 from .translate import TranslateTexts
 

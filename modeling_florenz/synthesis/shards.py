@@ -1,29 +1,18 @@
-"""Run a step over batches of rows into shards: parquet files that are there whole or not at all, and are kept."""
+"""Hold rows in shards: parquet files that are there whole or not at all, and say what they were made of."""
 
 import hashlib
 import json
-import logging
-import multiprocessing
-import os
-import pickle
-import sys
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from tqdm import tqdm
 
-from ..resumable import keep_settings, read_settings, whole_file, write_json
+from ..resumable import read_settings, whole_file
 
 
 Row = dict[str, Any]
@@ -142,60 +131,6 @@ def digest_of(*parts: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
 
-def run_step(
-    step: Step, batches: Iterable[Batch], work: Path, processes: int = 1, total: int | None = None
-) -> Finished:
-    """Make the shards of a step that are not there yet; a shard of the same inputs is kept.
-
-    Args:
-        step: what to run.
-        batches: inputs of the shards, in order.
-        work: the step's shards are in a folder of its name in here.
-        processes: that make shards side by side.
-        total: rows of all batches, for the time that is left.
-
-    Raises:
-        ValueError: shards are there that were made with other settings, a process died, or see `Step.make`.
-    """
-    folder = work / step.name
-    folder.mkdir(parents=True, exist_ok=True)
-    settings = json.loads(json.dumps(step.settings()))
-    fix = f"bring it back, or remove {folder} to make this step again"
-    keep_settings(folder / "settings.json", settings, f"{folder} holds shards made", fix)
-    base, found, done, kept = digest_of(settings), [], {}, 0
-    with (
-        _Pool(step, processes) as pool,
-        tqdm(total=total, desc=step.name, unit=" rows", disable=None, dynamic_ncols=True) as bar,
-    ):
-        started, made, bytes_ = time.monotonic(), 0, 0
-        for number, batch in enumerate(batches):
-            path = folder / f"part-{number:05d}.parquet"
-            found.append(path)
-            if (meta := shard_meta(path)) is not None and meta["inputs"] == batch.digest:
-                kept += 1
-                bar.update(batch.rows)
-                continue
-            for finished in pool.submit(number, batch, path, base):
-                done[finished] = True
-                bar.update(batch.rows)
-            made += batch.rows
-        for finished in pool.rest():
-            done[finished] = True
-            bar.update(0)
-    if made:
-        bytes_ = sum(found[number].stat().st_size for number in done)
-        _keep_rate(folder / "rate.json", made, time.monotonic() - started, bytes_)
-    metas = [_read_meta(path) for path in found]
-    return Finished(
-        name=step.name,
-        paths=found,
-        digests=[meta["content"] for meta in metas],
-        counts=[meta["rows"] for meta in metas],
-        skipped=[Skipped(*entry) for meta in metas for entry in meta["skipped"]],
-        kept=kept,
-    )
-
-
 def shard_meta(path: Path) -> dict[str, Any] | None:
     """Return what a shard says of itself, or None if there is none that can be read."""
     with suppress(OSError, pa.ArrowException, KeyError, ValueError):
@@ -220,96 +155,16 @@ def write_shard(path: Path, schema: pa.Schema, made: Made, inputs: str, base: st
         pq.write_table(table, partial, row_group_size=_ROW_GROUP, dictionary_pagesize_limit=1 << 30)
 
 
-def _read_meta(path: Path) -> dict[str, Any]:
+def read_meta(path: Path) -> dict[str, Any]:
+    """Return what a shard that was made says of itself.
+
+    Raises:
+        ValueError: it cannot be read.
+    """
     meta = shard_meta(path)
     if meta is None:
         raise ValueError(f"{path} is broken: remove it, and it is made again")
     return meta
-
-
-def _keep_rate(path: Path, rows: int, seconds: float, size: int) -> None:
-    before = rate_of(path.parent) or {"rows": 0, "seconds": 0.0, "bytes": 0}
-    new = {"rows": rows, "seconds": round(seconds, 3), "bytes": size}
-    write_json(path, {name: before[name] + value for name, value in new.items()})
-
-
-class _Pool:
-    """Make shards here, or in processes with a few shards waiting."""
-
-    def __init__(self, step: Step, processes: int) -> None:
-        self.step, self.processes = step, processes
-        self.executor: ProcessPoolExecutor | None = None
-        self.waiting: dict[Future[None], int] = {}
-
-    def __enter__(self) -> "_Pool":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.executor is not None:
-            self.executor.shutdown(wait=not any(error), cancel_futures=True)
-
-    def submit(self, number: int, batch: Batch, path: Path, base: str) -> list[int]:
-        """Begin a shard; return the numbers of those that are finished."""
-        if self.processes == 1:
-            write_shard(path, self.step.schema, self.step.make(*batch.load()), batch.digest, base)
-            return [number]
-        if self.executor is None:
-            context = multiprocessing.get_context("spawn")
-            sent = pickle.dumps(self.step)
-            self.executor = ProcessPoolExecutor(self.processes, context, _begin, (sent,))
-        try:
-            self.waiting[self.executor.submit(_make, batch, path, base)] = number
-        except BrokenProcessPool:
-            raise ValueError(_died(self.step)) from None
-        return self._collect(self.processes + 1)
-
-    def rest(self) -> list[int]:
-        """Wait for all shards; return the numbers of those that were not returned before."""
-        return self._collect(0)
-
-    def _collect(self, most: int) -> list[int]:
-        finished: list[int] = []
-        while len(self.waiting) > most:
-            done, _ = wait(self.waiting, return_when=FIRST_COMPLETED)
-            for future in done:
-                number = self.waiting.pop(future)
-                try:
-                    future.result()
-                except BrokenProcessPool:
-                    raise ValueError(_died(self.step)) from None
-                finished.append(number)
-        return finished
-
-
-def _died(step: Step) -> str:
-    return f"a process of {step.name} died: run the command again to go on, with fewer --processes if memory is short"
-
-
-@cache
-def _current() -> list[Step]:
-    return []
-
-
-def _begin(sent: bytes) -> None:
-    # What libraries have to say while the step is loaded, the driver has said already.
-    logging.getLogger().addHandler(logging.NullHandler())
-    _current().append(pickle.loads(sent))
-    if "torch" in sys.modules:
-        sys.modules["torch"].set_num_threads(1)
-    # A driver that is killed would leave its processes waiting for ever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
-
-
-def _make(batch: Batch, path: Path, base: str) -> None:
-    step = _current()[0]
-    write_shard(path, step.schema, step.make(*batch.load()), batch.digest, base)
 
 
 def batches_of(sources: Sequence[Finished], *columns: Sequence[str]) -> Iterator[Batch]:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from modeling_florenz.synthesis.recipe import RECIPES, read_recipe, recipe_path
+from modeling_florenz.synthesis.recipe_file import RECIPES, read_recipe, recipe_path
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in RECIPES.glob("*.yaml")))

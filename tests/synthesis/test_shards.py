@@ -7,7 +7,8 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from modeling_florenz.synthesis.shards import Batch, Made, digest_of, run_step
+from modeling_florenz.synthesis.run_step import run_step
+from modeling_florenz.synthesis.shards import Batch, Made, digest_of
 
 
 @dataclass
