@@ -42,7 +42,8 @@ def test_a_loop_with_accelerate_trains_and_saves_a_model(tmp_path, monkeypatch):
 @pytest.mark.slow
 def test_adapters_of_peft_are_swapped_on_one_model(tmp_path, monkeypatch):
     losses = _run("peft", tmp_path, monkeypatch)["losses"]
-    assert losses["formal"] < losses["base"] < losses["short"]
+    assert losses["formal"] < losses["base"]
+    assert losses["formal"] < losses["short"]
 
 
 def test_every_guide_is_listed_in_the_manual_and_is_python():

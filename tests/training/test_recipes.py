@@ -16,10 +16,11 @@ NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
-def test_ten_recipes_ship_and_each_tells_how_it_is_run():
+def test_eleven_recipes_ship_and_each_tells_how_it_is_run():
     assert NAMES == [
         "add_language_lora",
         "coco_karpathy_lora",
+        "commute_dpo",
         "commute_lora",
         "emoji_lora",
         "multi30k_lora",
@@ -51,6 +52,9 @@ def test_the_test_sets_of_commute_and_xm3600_are_in_no_recipe():
     for name in NAMES:
         values = {**read_recipe(recipe_path(name)), "bf16": False, "fp16": False, "output_dir": "x"}
         recipe = parse_recipe(values).arguments
+        if name == "commute_dpo":
+            assert [(source.dataset, source.split) for source in recipe.train_data] == [("commute", "dev")]
+            continue
         assert all(source.split in ("train", "restval") for source in recipe.train_data), name
         assert all(source.dataset != "commute" for source in recipe.train_data), name
         assert all(source.split in ("val", "dev") for source in recipe.eval_data), name
