@@ -7,6 +7,7 @@ from pathlib import Path
 from ..card_template import read_results
 from ..checkpoint.loading import BUNDLED_MODEL, BUNDLED_NAME
 from ..resumable import write_text
+from ..scaling.runs_card import NAME, render_runs_card
 from ..sizes import SIZES
 from ..tiny.cards import render_dataset_card, render_italian_card, render_tiny_card
 from .size_cards import render_model_card
@@ -19,6 +20,7 @@ CARDS: dict[str, Callable[[Path], str]] = {
 }
 CARDS |= {"florenz-tiny": render_tiny_card, "florenz-tiny-it": render_italian_card}
 CARDS["emoji_scenes"] = lambda folder: render_dataset_card(folder, read_results(folder, "emoji-dataset")["rows"])
+CARDS[NAME] = render_runs_card
 
 
 def render_all(folder: Path) -> dict[str, str]:

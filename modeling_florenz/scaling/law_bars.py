@@ -22,7 +22,7 @@ def decide(
     Args:
         rows: of finished runs.
         grid: their registration.
-        report: the law, see `make_report`.
+        report: the law, see `make_report`; bars are decided at its widths.
         bars: the registered bars, with `holds` and `fails`.
 
     Raises:
@@ -31,7 +31,7 @@ def decide(
     largest = max(run.steps for run in grid.runs() if run.arm == ARM)
     seeds: dict[int, list[int]] = {}
     for run in grid.runs():
-        if run.arm == ARM and run.steps == largest:
+        if run.arm == ARM and run.steps == largest and run.width in report["widths"]:
             seeds.setdefault(run.width, []).append(run.seed)
     plain = {(row["width"], row["steps"], row["seed"]): row for row in rows if row["arm"] == ARM}
     missing = [run for run in grid.runs() if run.arm == ARM and (run.width, run.steps, run.seed) not in plain]
@@ -42,7 +42,7 @@ def decide(
             holds = shown if shown or not any(run.width in seeds for run in missing) else None
         elif name == "prefix":
             words, shown = _prefix(plain, largest, seeds)
-            holds = shown if shown or not any(run.steps == largest for run in missing) else None
+            holds = shown if shown or not any(run.width in seeds and run.steps == largest for run in missing) else None
         elif name == "foretold":
             words, holds = _foretold(report)
         else:
@@ -74,7 +74,7 @@ def _decay(plain: _Rows, largest: int, seeds: Mapping[int, Sequence[int]]) -> tu
             last = plain.get((width, largest, seed))
             value = _exact(last) if last else None
             if value is None or not shorter:
-                words.append(f"width {width}, seed {seed}: no shorter run to compare with")
+                words.append(f"width {width}, seed {seed}: no shorter run is good enough to compare with")
                 continue
             drops.append(value - max(shorter))
             words.append(f"width {width}, seed {seed}: {drops[-1]:+.3f}")

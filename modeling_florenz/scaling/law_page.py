@@ -26,6 +26,7 @@ from .law_tables import (
     calibration_table,
     held_out_table,
     laws_table,
+    others_sentence,
     prefix_sentences,
     word_to_thing_sentence,
 )
@@ -85,11 +86,16 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             "",
             "## Set-up",
             "",
-            f"{grid['finished']} of the {grid['runs']} registered runs are in the table. They took",
-            f"{grid['core_hours']} core-hours, some of them on a GPU.{missing} {registration['measured'].strip()}",
-            f"The law is that of the arm {fit['arm']} at widths {', '.join(map(str, fit['widths']))}:",
-            f"{len(found['cells'])} cells of {found['runs']} runs, {found['diverged']} diverged.",
-            registration["law"].strip(),
+            " ".join(
+                (
+                    f"{grid['finished']} of the {grid['runs']} registered runs are in the table. They took",
+                    f"{grid['core_hours']} core-hours, some of them on a GPU.{missing}",
+                    registration["measured"].strip(),
+                    f"The law is that of the arm {fit['arm']} at widths {', '.join(map(str, fit['widths']))}:",
+                    f"{len(found['cells'])} cells of {found['runs']} runs, {found['diverged']} diverged.",
+                    registration["law"].strip(),
+                )
+            ),
             "",
             registration["amendment"].strip(),
             "",
@@ -101,6 +107,8 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             "",
             found["table"],
             "",
+            others_sentence(found),
+            "",
             _picture("law-samples"),
             "",
             "Fitted without the largest, then asked for it. The last three columns say by what factor the law and two",
@@ -108,11 +116,12 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             "",
             found["held_out_table"],
             "",
-            "The bars, with both of their sentences, were written down in [`law.yaml`](law.yaml) before any run:",
+            "The bars, with both of their sentences, are in [`law.yaml`](law.yaml), written before the first run and",
+            "amended as told above:",
             "",
             *(_verdict(name, bar) for name, bar in found["bars"].items()),
             "",
-            *_simulated(studies["law-simulation"]),
+            " ".join(_simulated(studies["law-simulation"])),
             "",
             _picture("hiding"),
             "",
@@ -122,11 +131,13 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             "",
             calibration_table(studies["calibration"]),
             "",
+            "A name in another language than the one asked for counts as wrong, however sure the model is of it.",
+            "",
             f"**Prefix.** {' '.join(prefix_sentences(studies['prefix-dose']))}",
             "",
             _picture("prefix-dose"),
             "",
-            "## What did not reproduce",
+            "## What did not reproduce, and what the law misses",
             "",
             *_not_reproduced(found),
             "",
@@ -167,6 +178,12 @@ def _not_reproduced(found: Mapping[str, Any]) -> list[str]:
     lines = [
         f"- {bar['sentence']}" for name, bar in found["bars"].items() if bar["holds"] is False and bar["sentence"]
     ]
+    decay = found["bars"]["decay"]["found"]
+    if unknown := sum("no shorter run" in words for words in decay):
+        lines.append(
+            f"- Decay could be looked for in {len(decay) - unknown} of {len(decay)} widths and seeds: in the others, "
+            "every shorter run is under `accuracies_from`, and so not measured in languages never captioned."
+        )
     offsets = [group["size_samples"]["parameters"]["with_offset"] for group in found["groups"].values()]
     unknown = sum(not offset.get("identified", False) for offset in offsets)
     if unknown:
@@ -187,7 +204,8 @@ def main() -> None:
     studies = {name: read_results(cards, name) for name in STUDIES}
     kept, _ = whole_cells(rows, grid)
     draw_all(kept, found, folder / "law", cards / "results" / "prefix-dose.json")
-    write_json(cards / "results" / "law.json", found | run_record())
+    means = {"calibration_table": calibration_table(studies["calibration"])}
+    write_json(cards / "results" / "law.json", found | means | run_record())
     write_text(folder / "README.md", page(registration, found, studies))
     shutil.copyfile(folder / "law" / "law-compute.png", cards / "images" / "scaling_runs.png")
 

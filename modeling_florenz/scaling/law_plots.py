@@ -147,14 +147,15 @@ def draw_hiding(cells: Sequence[Cell], table: Sequence[dict[str, Any]], folder: 
     width = max(arms, key=lambda value: (len(arms[value]), value))
     if len({shares[arm] for arm in arms[width]}) < 2:
         return False
+    steps = sorted({cell.steps for cell in cells if cell.width == width})
     with figure(folder, "hiding", 2) as (drawn, panels):
         for axes, group in zip(panels, GROUPS[:2], strict=True):
             for arm, style in styles(sorted(arms[width], key=lambda arm: (shares[arm], arm))).items():
-                chosen = [cell for cell in cells if cell.arm == arm and cell.width == width]
-                steps, loss = [cell.steps for cell in chosen], _loss(chosen, group)
+                known = {cell.steps: cell.loss(group) for cell in cells if cell.arm == arm and cell.width == width}
+                loss = [known.get(count, np.nan) for count in steps]  # no line leads over what is missing
                 axes.plot(steps, loss, lw=1.5, ms=7, label=f"{shares[arm]:g}", **style)
             axes.set(title=TITLES[group], xlabel=f"steps of training, width {width}")
-            log_axis(axes.xaxis, [cell.steps for cell in cells if cell.width == width])
+            log_axis(axes.xaxis, steps)
             log_axis(axes.yaxis, ())
         panels[0].set_ylabel(LOSS)
         legend(drawn, panels[0], "share of source words hidden")

@@ -44,6 +44,23 @@ def laws_table(report: Mapping[str, Any]) -> str:
     return table(rows, head)
 
 
+def others_sentence(report: Mapping[str, Any]) -> str:
+    """Say what other variables give for captions in languages never captioned."""
+    found = report["groups"]["unseen_captioning"]
+    without = slope(found["size_samples"]["without_embeddings"]["law"], "without_embeddings")
+
+    def words(law: Mapping[str, Any], term: str) -> str:
+        return slope(law["law"], term) if "law" in law else "not fitted"
+
+    backward = words(found["compute"]["backward"], "backward")
+    captioned = words(found["captioned"], "captioned")
+    return (
+        f"For captions in languages never captioned, the slope of parameters is {without} with the tables of "
+        f"embeddings left out, that of compute {backward} with two products in backward for each in forward, and that "
+        f"of the share of languages captioned, as a third variable, {captioned}."
+    )
+
+
 def held_out_table(report: Mapping[str, Any]) -> str:
     """Return a row for each group and check: cells in the band, and by what factor law and baselines are wrong."""
     rows = []

@@ -127,6 +127,7 @@ def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:
     values: dict[str, Any] = {
         "name": "emoji_scenes",
         "repository": DATASET,
+        "image": "emoji_scenes.png",
         "quick_start": Template(facts["quick_start"]).substitute(repository=DATASET),
         "structure": table(structure, ("configuration", "split", "rows")),
         "fields": table([(f"`{name}`", what) for name, what in FIELDS.items()], ("field", "what")),

@@ -87,6 +87,10 @@ def test_a_prediction_that_makes_no_sense_is_refused(
         (make_rows(widths=range(32, 320, 32), steps=(250,)), "samples is 8000 in all 9 cells"),
         ([{"arm": "plain", "width": 32, "steps": 1, "seed": 0}], "the run plain-32-1-0 has no samples"),
         ([make_rows()[0]] * 2, "line 2"),
+        (
+            [{**row, "loss": {**row["loss"], "seen_translation": float("nan")}} for row in make_rows()],
+            "has the loss nan of seen_translation: mark it as diverged, or run it again",
+        ),
         ([{"key": "a.png"}], "line 1"),
     ],
 )

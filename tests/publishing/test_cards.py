@@ -5,6 +5,7 @@ import re
 import shutil
 from pathlib import Path
 
+import datasets
 import pytest
 from huggingface_hub import DatasetCard, ModelCard
 from pyarrow.parquet import read_schema
@@ -27,7 +28,7 @@ def rendered():
 
 
 def test_committed_cards_equal_their_sources(rendered):
-    assert sorted(rendered) == sorted([*NAMES, "florenz-tiny", "florenz-tiny-it", "emoji_scenes"])
+    assert sorted(rendered) == sorted([*NAMES, "florenz-tiny", "florenz-tiny-it", "emoji_scenes", "scaling_runs"])
     for name, text in rendered.items():
         assert (CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8") == text, "run florenz card"
     assert (BUNDLED_MODEL / "README.md").read_text(encoding="utf-8") == rendered["florenz-tiny"], "run florenz card"
@@ -70,6 +71,26 @@ def test_the_dataset_card_is_valid_and_names_the_files_that_are_written(tmp_path
     described = set(re.findall(r"^\| `(.+?)` \|", card.text, re.MULTILINE))
     described = {name for entry in described for name in entry.split(", ")}
     assert {re.sub(r"_(en|de|fr|es|ru|zh|it)$", "_XX", name) for name in columns} == described
+
+
+def test_the_card_of_the_runs_describes_their_table_and_its_quick_start_runs(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / OWNER / "scaling_runs"  # where the quick start looks for it, in the place of the Hub
+    folder.mkdir(parents=True)
+    shutil.copyfile(CARDS / "studies" / "law.jsonl", folder / "runs.jsonl")
+    assert main(["card", "scaling_runs", str(folder)]) == 0
+    assert {path.name for path in folder.iterdir()} >= {"README.md", "LICENSE", "scaling_runs.png", "runs.jsonl"}
+    rows = [json.loads(line) for line in (folder / "runs.jsonl").read_text(encoding="utf-8").splitlines()]
+    card = DatasetCard((folder / "README.md").read_text(encoding="utf-8"))
+    described = {
+        name for entry in re.findall(r"^\| (`.+?`) \|", card.text, re.MULTILINE) for name in entry.split(", ")
+    }
+    assert {f"`{name}`" for row in rows for name in row} == described
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    capsys.readouterr()
+    [block] = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
+    exec(compile(block, "card", "exec"), {})
+    assert capsys.readouterr().out.count("('") == len(rows)
 
 
 @pytest.mark.parametrize(

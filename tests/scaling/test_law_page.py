@@ -9,6 +9,7 @@ from law_tables import make_rows
 
 pytest.importorskip("statsmodels")
 
+from modeling_florenz.card_template import read_results  # noqa: E402
 from modeling_florenz.scaling import law_page  # noqa: E402
 from modeling_florenz.scaling.grid import read_grid  # noqa: E402
 from modeling_florenz.scaling.law_bars import decide  # noqa: E402
@@ -87,3 +88,14 @@ def test_bars_stay_open_while_runs_are_missing(registered: list[dict[str, Any]],
     some = [row for row in registered if row["steps"] < 4000]
     bars = verdicts(some, found)
     assert bars["decay"]["holds"] is bars["prefix"]["holds"] is None and bars["decay"]["sentence"] is None
+
+
+def test_the_page_names_missing_runs_and_has_every_picture(registered: list[dict[str, Any]]):
+    rows = [row for row in registered if (row["width"], row["steps"], row["seed"]) != (96, 1000, 1)]
+    found = law_page.results(read_yaml(LAW), read_grid(LAW), rows)
+    assert (96, 1000) not in [(cell["width"], cell["steps"]) for cell in found["cells"]]
+    text = law_page.page(read_yaml(LAW), found, {name: read_results(CARDS, name) for name in law_page.STUDIES})
+    assert "70 of the 71 registered runs" in text and "Missing: plain-96-1000-1." in text
+    assert text.count("![") == 4
+    assert found["table"] in text and found["held_out_table"] in text
+    assert "None" not in text and "nan" not in text

@@ -10,4 +10,5 @@ FOLDERS = [
     ROOT / "hub_cards",
     ROOT / "space",
 ]
-MANUALS = [ROOT / "README.md", *(folder / "README.md" for folder in FOLDERS)]
+PAGE = ROOT / "hub_cards" / "studies" / "README.md"
+MANUALS = [ROOT / "README.md", *(folder / "README.md" for folder in FOLDERS), PAGE]
