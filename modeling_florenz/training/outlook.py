@@ -27,6 +27,8 @@ _LOOKED_AT = 8  # draws among which the longest texts are looked for
 _STATES = (("8bit", 2), ("4bit", 1), ("adam", 8), ("lion", 4), ("sgd", 0), ("rmsprop", 4), ("adagrad", 4))
 # Logits of a chunk, what softmax makes of them, and their gradient.
 _COPIES_OF_LOGITS = 3
+# What exists at once around the widest layer, in its outputs; what is frozen keeps nothing, but passes through too.
+_WIDEST_OUTPUTS = 4
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Outlook:
 
 
 def look_ahead(prepared: Prepared) -> Outlook:
-    """Count what is trained, and estimate the memory from what a forward pass keeps for the backward one."""
+    """Count what is trained, and estimate the memory from small forward passes."""
     training, trainable = prepared.recipe.training, prepared.trainable
     batch = training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     return Outlook(
@@ -152,7 +154,7 @@ def _memory_gb(prepared: Prepared) -> float:
     gradients = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     name = str(getattr(training.optim, "value", training.optim))
     states = next((size for part, size in _STATES if part in name), 8) * sum(p.numel() for p in trained)
-    one, two = (_kept_bytes(prepared, rows) for rows in (1, 2))
+    one, two = (_needed_bytes(prepared, rows) for rows in (1, 2))
     kept = one + (training.train_batch_size - 1) * max(0, two - one)
     all_tokens = training.train_batch_size * prepared.processor.max_target_length
     chunk = prepared.recipe.arguments.loss_chunk_size or all_tokens
@@ -160,8 +162,8 @@ def _memory_gb(prepared: Prepared) -> float:
     return held_memory_gb() + (gradients + states + kept + logits) / 1e9
 
 
-def _kept_bytes(prepared: Prepared, count: int) -> int:
-    """Return the bytes that a forward pass over the longest draws keeps for the backward one."""
+def _needed_bytes(prepared: Prepared, count: int) -> int:
+    """Return the bytes of a pass over the longest draws: inputs, widest layer, and what is kept."""
     arguments, training = prepared.recipe.arguments, prepared.recipe.training
     draws = [prepared.train_data[draw] for draw in range(min(_LOOKED_AT, len(prepared.train_data)))]
     whole = [row for row in draws if "skipped" not in row]
@@ -180,8 +182,16 @@ def _kept_bytes(prepared: Prepared, count: int) -> int:
             kept[storage.data_ptr()] = storage.nbytes()
         return tensor
 
+    widest = 0
+
+    def measure(module: nn.Module, inputs: Any, output: Any) -> None:
+        nonlocal widest
+        if isinstance(output, torch.Tensor):
+            widest = max(widest, output.nbytes)
+
     modes = [(module, module.training) for module in model.modules()]
     model.train()
+    hooks = [module.register_forward_hook(measure) for module in model.modules()]
     _still_tower(prepared.model, arguments.vision_train_mode)
     inputs = {name: value.to(device) for name, value in batch.items() if isinstance(value, torch.Tensor)}
     devices = [device] if device.type == "cuda" else []
@@ -192,8 +202,12 @@ def _kept_bytes(prepared: Prepared, count: int) -> int:
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
         held: nn.Module | Any = model(**inputs, loss_chunk_size=arguments.loss_chunk_size)
-        total = sum(kept.values())
+        given = sum(value.nbytes for value in inputs.values())
+        # The batch that is used, and the next one.
+        total = sum(kept.values()) + 2 * given + _WIDEST_OUTPUTS * widest
     del held
+    for hook in hooks:
+        hook.remove()
     for module, mode in modes:
         module.training = mode
     return total

@@ -57,8 +57,9 @@ print(json.dumps({"estimate": found.memory_gb, "peak": peak_memory_gb()}))
         {"per_device_train_batch_size": 16},
         {"method": "full", "per_device_train_batch_size": 8},
         {"per_device_train_batch_size": 48, "lora_parts": "all-linear", "loss_chunk_size": 0},
+        {"per_device_train_batch_size": 64, "max_steps": 3},
     ],
-    ids=["lora", "full", "large-batch"],
+    ids=["lora", "full", "large-batch", "frozen-tower"],
 )
 def test_the_estimate_is_near_the_measured_peak(shape, tmp_path):
     values = small_recipe(tmp_path / "run", **{"max_steps": 20, **shape})
