@@ -3,7 +3,7 @@
 python -m modeling_florenz.evaluation.studies.guidance --output hub_cards/results/guidance.json
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -92,7 +92,21 @@ def measure(loaded: LoadedModel, count: int) -> dict[str, Any]:
             }
             for name in SHOWN
         }
-    return {"strengths": list(STRENGTHS), "languages": found}
+    return {"strengths": list(STRENGTHS), "languages": found, "mean_percent": mean_percent(found)}
+
+
+def mean_percent(languages: Mapping[str, Mapping[str, Mapping[str, Sequence[float]]]]) -> dict[str, Any]:
+    """Return the means over languages, in per cent, by what is shown and what is measured."""
+    return {
+        shown: {
+            kind: [
+                round(100 * sum(shares) / len(shares), 1)
+                for shares in zip(*(found[shown][kind] for found in languages.values()), strict=True)
+            ]
+            for kind in ("ambiguous", "exact")
+        }
+        for shown in SHOWN
+    }
 
 
 def _tokens(loaded: LoadedModel, images: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
