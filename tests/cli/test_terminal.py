@@ -45,6 +45,7 @@ def run(code: str, **variables: str) -> subprocess.CompletedProcess:
     )
 
 
+@pytest.mark.slow
 def test_a_terminal_of_another_encoding_loses_no_line(photos: Path) -> None:
     command = [*FLORENZ, "caption", str(photos), "--language", "ru", "--beams", "1", "--json", "--batch-size", "1"]
     done = subprocess.run(

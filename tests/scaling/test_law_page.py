@@ -90,6 +90,7 @@ def test_bars_stay_open_while_runs_are_missing(registered: list[dict[str, Any]],
     assert bars["decay"]["holds"] is bars["prefix"]["holds"] is None and bars["decay"]["sentence"] is None
 
 
+@pytest.mark.slow
 def test_the_page_names_missing_runs_and_has_every_picture(registered: list[dict[str, Any]]):
     rows = [row for row in registered if (row["width"], row["steps"], row["seed"]) != (96, 1000, 1)]
     found = law_page.results(read_yaml(LAW), read_grid(LAW), rows)

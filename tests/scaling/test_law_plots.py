@@ -41,6 +41,7 @@ def report(table: list[dict[str, Any]]) -> dict[str, Any]:
     return make_report(table, "plain")
 
 
+@pytest.mark.slow
 def test_figures_are_equal_byte_for_byte_on_a_second_run_and_no_texts_overlap(
     tmp_path: Path, table: list[dict[str, Any]], report: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ):

@@ -1,5 +1,6 @@
 """The bundled checkpoint is stored in float16 and loaded in float32, in which plain training holds."""
 
+import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
@@ -30,6 +31,7 @@ def test_an_exported_model_keeps_both(tmp_path):
         assert torch.equal(again.state_dict()[name], tensor), name
 
 
+@pytest.mark.slow
 def test_a_plain_trainer_with_defaults_does_not_diverge(tmp_path):
     model = FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL)
     trainer = Trainer(

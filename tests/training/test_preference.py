@@ -49,6 +49,7 @@ def test_the_loss_is_that_of_dpo_over_whole_targets_of_different_length():
     assert model.adapter.grad[1] < 0 < model.adapter.grad[2]
 
 
+@pytest.mark.slow
 def test_a_run_starts_at_the_loss_of_indifference_and_ends_below(tmp_path):
     write_commute(tmp_path / "data" / "commute", "dev", [("translate", "fr")])
     data = [{"dataset": "commute", "split": "dev", "languages": ["fr"]}]

@@ -35,7 +35,11 @@ def test_eleven_recipes_ship_and_each_tells_how_it_is_run():
         assert all(word in head for word in ("# Needs:", "# Memory and time", "# Run:", name)), name
 
 
-@pytest.mark.parametrize("name", NAMES)
+# These write texts with the model first, or load a library of their own.
+LONGER = ("add_language_lora", "multi30k_qlora", "self_taught_lora")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=[pytest.mark.slow] * (n in LONGER)) for n in NAMES])
 def test_a_recipe_runs_from_end_to_end_on_the_bundled_checkpoint(name, tmp_path):
     if name == "multi30k_qlora":
         pytest.importorskip("bitsandbytes")

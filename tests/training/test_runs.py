@@ -140,6 +140,7 @@ def test_another_recipe_does_not_go_on_from_a_run(tmp_path):
         fine_tune(small_recipe(tmp_path / "run", max_steps=3, learning_rate=0.5))
 
 
+@pytest.mark.slow
 def test_kept_image_features_change_nothing_but_the_work(tmp_path):
     shape = {"per_device_train_batch_size": 3, "max_steps": 4, "learning_rate": 0.01}
     folder = write_photos(tmp_path / "data" / "photos")

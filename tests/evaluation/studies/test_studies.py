@@ -40,6 +40,7 @@ def test_a_cover_hides_nothing_at_first_and_a_whole_thing_at_last():
     assert 0 < different[1] < different[2]
 
 
+@pytest.mark.slow
 def test_names_are_surer_than_they_are_right_where_half_of_a_thing_is_covered():
     found = calibration.measure(load(), 8)["languages"]
     assert set(found) == set(LANGUAGES)
@@ -49,6 +50,7 @@ def test_names_are_surer_than_they_are_right_where_half_of_a_thing_is_covered():
         assert row["all"]["names"] == sum(bin_["names"] for bin_ in row["all"]["bins"])
 
 
+@pytest.mark.slow
 def test_a_prefix_of_another_language_turns_a_caption_into_that_language():
     found = prefix_dose.measure(load(), 4)
     for language in LANGUAGES:
