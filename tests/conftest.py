@@ -1,8 +1,12 @@
 import os
 
-import torch
 
-
-# No test asks the Hub for anything, and tiny tensors are slower on more threads.
+# Tiny tensors are slower on more threads, here and in the processes that tests start; libraries read this on import.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# No test asks the Hub for anything.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+import torch  # noqa: E402
+
+
 torch.set_num_threads(1)
