@@ -6,25 +6,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-from datasets import Features, Image, List, Value
+from datasets import Features, Image
 
+from ..data.columns import COLUMNS
 from .recipe import Assemble
 from .sentences import split_sentences, upper_first
 from .shards import Batch, Finished, Made, Row, Shard, digest_of
 
 
 STYLES = ("caption", "detailed_caption", "more_detailed_caption")
-FEATURES = Features(
-    {
-        "image": Image(),
-        "task": Value("string"),
-        "language": Value("string"),
-        "source": Value("string"),
-        "target": Value("string"),
-        "references": List(Value("string")),
-        "key": Value("string"),
-    }
-)
+# As `florenz train` reads them, with images that any reader of the data knows.
+FEATURES = Features({**COLUMNS, "image": Image()})
 
 
 @dataclass

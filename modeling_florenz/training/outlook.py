@@ -154,7 +154,8 @@ def _memory_gb(prepared: Prepared) -> float:
     gradients = sum(parameter.numel() * parameter.element_size() for parameter in trained)
     name = str(getattr(training.optim, "value", training.optim))
     states = next((size for part, size in _STATES if part in name), 8) * sum(p.numel() for p in trained)
-    one, two = (_needed_bytes(prepared, rows) for rows in (1, 2))
+    longest = _longest(prepared)
+    one, two = (_needed_bytes(prepared, longest * rows) for rows in (1, 2))
     kept = one + (training.train_batch_size - 1) * max(0, two - one)
     all_tokens = training.train_batch_size * prepared.processor.max_target_length
     chunk = prepared.recipe.arguments.loss_chunk_size or all_tokens
@@ -162,15 +163,19 @@ def _memory_gb(prepared: Prepared) -> float:
     return held_memory_gb() + (gradients + states + kept + logits) / 1e9
 
 
-def _needed_bytes(prepared: Prepared, count: int) -> int:
-    """Return the bytes of a pass over the longest draws: inputs, widest layer, and what is kept."""
-    arguments, training = prepared.recipe.arguments, prepared.recipe.training
+def _longest(prepared: Prepared) -> list[dict[str, Any]]:
+    """Return the draw with the longest texts among the first ones; none if all of them were skipped."""
     draws = [prepared.train_data[draw] for draw in range(min(_LOOKED_AT, len(prepared.train_data)))]
     whole = [row for row in draws if "skipped" not in row]
-    longest = sorted(whole, key=lambda row: len(row["target"]) + len(row["source"] or ""))[-1:] * count
-    if not longest:
+    return sorted(whole, key=lambda row: len(row["target"]) + len(row["source"] or ""))[-1:]
+
+
+def _needed_bytes(prepared: Prepared, rows: list[dict[str, Any]]) -> int:
+    """Return the bytes of a pass over rows: inputs, widest layer, and what is kept."""
+    arguments, training = prepared.recipe.arguments, prepared.recipe.training
+    if not rows:
         return 0
-    batch = TrainingCollator(prepared.processor, arguments.image_size)([dict(row) for row in longest])
+    batch = TrainingCollator(prepared.processor, arguments.image_size)([dict(row) for row in rows])
     model: Any = prepared.trainable
     device = next(model.parameters()).device
     parameters = {parameter.untyped_storage().data_ptr() for parameter in model.parameters()}
