@@ -7,9 +7,9 @@ from pathlib import Path
 from types import NoneType
 from typing import Any, get_args, get_origin, get_type_hints
 
-from ..training.recipe_file import put, with_variables
+from ..training.recipe_file import read_values, with_variables
+from ..training.recipe_file import recipe_path as training_recipe_path
 from ..training.recipe_values import typed
-from ..yaml_files import parse_yaml, read_yaml
 from .recipe import Recipe
 
 
@@ -22,12 +22,7 @@ def recipe_path(name: str) -> Path:
     Raises:
         ValueError: there is neither.
     """
-    packaged = RECIPES / f"{name}.yaml"
-    path = packaged if packaged.is_file() else Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
-        raise ValueError(f"{name} is neither a file nor one of the recipes {known}")
-    return path
+    return training_recipe_path(name, RECIPES)
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -43,14 +38,7 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     ['en', 'de']
     ```
     """
-    values = read_yaml(path)
-    if not isinstance(values, dict):
-        raise ValueError(f"{path} is not a recipe: it must be a YAML mapping of fields to values")
-    for override in overrides:
-        key, equals, value = override.partition("=")
-        if not equals:
-            raise ValueError(f"--set {override}: write it as key=value")
-        put(values, key.strip().split("."), parse_yaml(value, f"--set {override}"), f"--set {override}")
+    values = read_values(path, overrides)
     return _read(Recipe, with_variables(values, path.name), str(path))
 
 

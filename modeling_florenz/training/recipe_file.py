@@ -18,16 +18,19 @@ RECIPES = Path(__file__).parent / "recipes"
 _VARIABLE = re.compile(r"\$(\$)?\{([^{}]*)\}")
 
 
-def recipe_path(name: str) -> Path:
+def recipe_path(name: str, recipes: Path = RECIPES) -> Path:
     """Find a recipe of the package by its name, or a file by its path.
+
+    Args:
+        recipes: folder of the package's recipes, those of training if left out.
 
     Raises:
         ValueError: there is neither.
     """
-    packaged = RECIPES / f"{name}.yaml"
+    packaged = recipes / f"{name}.yaml"
     path = packaged if packaged.is_file() else Path(name)
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in RECIPES.glob("*.yaml")))
+        known = ", ".join(sorted(file.stem for file in recipes.glob("*.yaml")))
         raise ValueError(f"{name} is neither a file nor one of the recipes {known}")
     return path
 
@@ -42,6 +45,21 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         ValueError: a key is unknown (the nearest valid one is named), something is not YAML, a path leads nowhere, or
             a variable is not set.
     """
+    values = read_values(path, overrides)
+    known = _annotations()
+    for key, value in values.items():
+        if key not in known:
+            raise ValueError(f"{path} has the unknown key {key!r}{nearest(key, known)}")
+        values[key] = typed(key, with_variables(value, key), known[key])
+    return values
+
+
+def read_values(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Read a mapping and put `key=value` overrides in it, whatever the keys mean; see `read_recipe`.
+
+    Raises:
+        ValueError: something is not YAML, not a mapping, or a path leads nowhere.
+    """
     values = read_yaml(path)
     if not isinstance(values, dict):
         raise ValueError(f"{path} is not a recipe: it must be a YAML mapping of fields to values")
@@ -50,11 +68,6 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         if not equals:
             raise ValueError(f"--set {override}: write it as key=value")
         put(values, key.strip().split("."), parse_yaml(value, f"--set {override}"), f"--set {override}")
-    known = _annotations()
-    for key, value in values.items():
-        if key not in known:
-            raise ValueError(f"{path} has the unknown key {key!r}{nearest(key, known)}")
-        values[key] = typed(key, with_variables(value, key), known[key])
     return values
 
 
