@@ -77,6 +77,7 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
         studies: results by name, see `STUDIES`.
     """
     fit, grid = registration["fit"], found["grid"]
+    done = f"{grid['finished']} of the" if grid["missing"] else "All"
     missing = f" Missing: {', '.join(grid['missing'])}." if grid["missing"] else ""
     return "\n".join(
         (
@@ -88,7 +89,7 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             "",
             " ".join(
                 (
-                    f"{grid['finished']} of the {grid['runs']} registered runs are in the table. They took",
+                    f"{done} {grid['runs']} registered runs are in the table. They took",
                     f"{grid['core_hours']} core-hours, some of them on a GPU.{missing}",
                     registration["measured"].strip(),
                     f"The law is that of the arm {fit['arm']} at widths {', '.join(map(str, fit['widths']))}:",
