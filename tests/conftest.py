@@ -1,4 +1,7 @@
+import gc
 import os
+
+import pytest
 
 
 # Tiny tensors are slower on more threads, here and in the processes that tests start; libraries read this on import.
@@ -10,3 +13,10 @@ import torch  # noqa: E402
 
 
 torch.set_num_threads(1)
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Keep the garbage collector from walking, again and again, the million objects that imported libraries hold."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
