@@ -1,7 +1,7 @@
 """Run code in processes of their own that share one import of torch, which takes longer than most tests.
 
-The processes are forked from a server that has imported torch and torchao and nothing else: the rest, transformers and
-huggingface_hub above all, reads the environment when it is imported.
+The processes are forked from a server that has imported torch, torchao and scipy and nothing else: the rest,
+transformers and huggingface_hub above all, reads the environment when it is imported.
 """
 
 import multiprocessing
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["torch", "torchao"])
+_SERVER.set_forkserver_preload(["torch", "torchao", "scipy.optimize"])
 
 
 def run_code(

@@ -131,6 +131,13 @@ class Coverage:
         return rng.choice(rng.choice(list(groups.values())))
 
 
+@cache
+def _read_atlas() -> Image.Image:
+    """Read the picture of all sprites once for all worlds, which only cut from it."""
+    with Image.open(_DATA / "atlas.webp") as file:
+        return file.convert("RGBA")
+
+
 class EmojiWorld:
     """Draw and describe scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
 
@@ -143,7 +150,7 @@ class EmojiWorld:
         self.nouns = tuple(noun for noun in nouns if noun.core or vocabulary == "all")
         self.image_size = image_size
         self._keys = frozenset(noun.key for noun in self.nouns)
-        self._atlas = Image.open(_DATA / "atlas.webp").convert("RGBA")
+        self._atlas = _read_atlas()
         self._sprites: dict[tuple[int, int], Image.Image] = {}
         grid = np.linspace(-1.0, 1.0, image_size, dtype=np.float32)
         # Cosine waves: a random sum of them is a gradient with soft noise.
