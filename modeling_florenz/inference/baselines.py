@@ -11,7 +11,6 @@ from transformers import (
     AutoModelForSeq2SeqLM,
     AutoProcessor,
     AutoTokenizer,
-    Florence2ForConditionalGeneration,
 )
 
 from ..checkpoint.fingerprint import fingerprint
@@ -90,36 +89,6 @@ class FlorenzModel(LoadedFlorenz):
         captioner = Captioner(name, revision, adapter=adapter, dtype=dtype)
         super().__init__(captioner.model, captioner.processor)
         self.languages = captioner.languages
-
-
-class Florence2Model:
-    """Evaluate a native Florence-2, which captions in English."""
-
-    languages = ("en",)
-
-    def __init__(self, name: str, revision: str | None = None) -> None:
-        self.model = Florence2ForConditionalGeneration.from_pretrained(
-            name, revision=revision or "main", trust_remote_code=False
-        ).eval()
-        self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
-
-    def writes(self, language: str) -> bool:
-        return language == "en"
-
-    def fingerprint(self) -> Mapping[str, str | None]:
-        return fingerprint(self.model, self.processor)
-
-    def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
-        _check_english_captions("Florence-2", rows)
-        inputs = self.processor(
-            images=[row["image"] for row in rows],
-            text=[_FLORENCE[row["task"]] for row in rows],
-            padding=True,
-            return_tensors="pt",
-        )
-        with torch.inference_mode():
-            ids = self.model.generate(**inputs, **protocol.search())
-        return [protocol.finish(text) for text in self.processor.batch_decode(ids, skip_special_tokens=True)]
 
 
 class ChatModel:
@@ -214,10 +183,11 @@ class PlainCaptioner:
     """Evaluate an image-text-to-text model without chat template, such as BLIP-2, given only the image."""
 
     languages = ("en",)
+    kind = "a model without chat template"
 
     def __init__(self, name: str, revision: str | None = None) -> None:
         self.model = AutoModelForImageTextToText.from_pretrained(
-            name, revision=revision, trust_remote_code=False
+            name, revision=revision or "main", trust_remote_code=False
         ).eval()
         self.processor = AutoProcessor.from_pretrained(name, revision=revision, trust_remote_code=False)
 
@@ -228,11 +198,23 @@ class PlainCaptioner:
         return fingerprint(self.model, self.processor)
 
     def generate(self, rows: Sequence[dict[str, Any]], protocol: SearchProtocol) -> list[str]:
-        _check_english_captions("a model without chat template", rows)
-        inputs = self.processor(images=[row["image"] for row in rows], return_tensors="pt")
+        _check_english_captions(self.kind, rows)
+        inputs = self.processor(images=[row["image"] for row in rows], return_tensors="pt", **self.prompts(rows))
         with torch.inference_mode():
             ids = self.model.generate(**inputs, **protocol.search())
         return [protocol.finish(text) for text in self.processor.batch_decode(ids, skip_special_tokens=True)]
+
+    def prompts(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {}
+
+
+class Florence2Model(PlainCaptioner):
+    """Evaluate a native Florence-2, which captions in English by a prompt for each kind of caption."""
+
+    kind = "Florence-2"
+
+    def prompts(self, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        return {"text": [_FLORENCE[row["task"]] for row in rows], "padding": True}
 
 
 def chat_prompt(row: dict[str, Any]) -> str:
