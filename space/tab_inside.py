@@ -1,13 +1,15 @@
 """Tab: where the model looks while it writes each word."""
 
 import gradio as gr
-from attention import Gaze, look, shrink, spotlight
 from examples import SCENES, sample
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
+from spotlight import shrink, spotlight
 from style import result_image
 from tab_caption import STYLES
+
+from modeling_florenz.inference.attention import Gaze, look
 
 
 MEAN = "mean"

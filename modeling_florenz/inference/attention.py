@@ -7,10 +7,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from modeling_florenz.inference.captioner import Captioner
-
-
-LONGEST_SIDE = 640  # px of the picture shown
+from .captioner import Captioner
 
 
 @dataclass(frozen=True)
@@ -87,19 +84,3 @@ def group_words(captioner: Captioner, ids: list[int]) -> list[tuple[str, list[in
     if not groups:
         raise ValueError("the model wrote nothing about this image: try another one")
     return groups
-
-
-def shrink(image: Image.Image) -> Image.Image:
-    """Return a copy no longer than `LONGEST_SIDE`."""
-    copy = image.copy()
-    copy.thumbnail((LONGEST_SIDE, LONGEST_SIDE))
-    return copy
-
-
-def spotlight(image: Image.Image, heat: np.ndarray) -> Image.Image:
-    """Show what is looked at in colour and the rest dark and grey, which does not depend on telling colours apart."""
-    scaled = Image.fromarray(heat / max(float(heat.max()), 1e-9)).resize(image.size, Image.Resampling.BICUBIC)
-    light = np.clip(np.asarray(scaled), 0, 1)[..., None] ** 0.8
-    colour = np.asarray(image, np.float32)
-    dark = np.asarray(image.convert("L"), np.float32)[..., None] * 0.3
-    return Image.fromarray((light * colour + (1 - light) * dark).astype(np.uint8))
