@@ -35,9 +35,6 @@ def load_captioner() -> tuple[Captioner, bool]:
         ValueError: see `Captioner`.
     """
     captioner = Captioner(os.environ.get("FLORENZ_MODEL") or None, os.environ.get("FLORENZ_REVISION") or None)
-    if captioner.model.config.text_config.model_type == "bart":
-        # "Look inside" reads attention weights, which sdpa does not give; set once, for the model is shared.
-        captioner.model.model.decoder.set_attn_implementation("eager")
     return captioner, captioner.is_bundled
 
 

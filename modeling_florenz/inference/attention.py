@@ -1,6 +1,7 @@
 """Where the decoder looks in the image while it writes each word."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,52 +9,84 @@ import torch
 from PIL import Image
 
 from .captioner import Captioner
+from .stream import with_features
+from .together import image_tokens
 
 
 @dataclass(frozen=True)
 class Gaze:
-    """Hold a caption, its words, and the attention (layers, words, grid, grid) of each word to the image's grid.
+    """Hold a caption, its words, how sure the model was of each, and where it looked while it wrote them.
 
-    The values of a word and layer sum to the share that goes to the grid; the rest goes to the image's mean token
-    and to the prompt.
+    Args:
+        maps (`(layers, words, grid, grid)`): attention of each word to the image's grid. The values of a word and layer
+            sum to the share that goes to the grid; the rest goes to the image's mean token and to the prompt.
+        probabilities: of each word, given the words before it.
     """
 
     text: str
     words: list[str]
     maps: np.ndarray
+    probabilities: list[float]
 
-    def over(self, word: int, layer: int | None) -> np.ndarray:
+    def over(self, word: int, layer: int | None = None) -> np.ndarray:
         """Return the map (grid, grid) of a word: of one layer, or the mean of the last half of them."""
         layers = self.maps[:, word].astype(np.float32)
         return layers[layer] if layer is not None else layers[len(layers) // 2 :].mean(0)
 
 
-@torch.inference_mode()
 def look(captioner: Captioner, image: Image.Image, language: str, task: str) -> Gaze:
-    """Caption an image (greedy) and read the cross-attention, averaged over heads, that each word was written with.
+    """Caption an image (greedy) and read where the model looks; see `look_in_languages`."""
+    return look_in_languages(captioner, image, [language], task, num_beams=1)[language]
+
+
+@torch.inference_mode()
+def look_in_languages(
+    captioner: Captioner, image: Image.Image, languages: Sequence[str], task: str = "caption", num_beams: int = 4
+) -> dict[str, Gaze]:
+    """Caption an image in several languages at once, and read what each word was written with.
+
+    The attention is the cross-attention, averaged over heads. A decoder with another kind of attention than the eager
+    one, which alone returns weights, is switched to it.
+
+    Args:
+        languages, task, num_beams: see `Captioner.caption_languages`.
 
     Raises:
-        ValueError: the model does not know the task or language, or its attention returns no weights.
+        ValueError: the model does not know the task or a language, or writes nothing.
+
+    Example:
+
+    ```python
+    >>> gaze = look_in_languages(captioner, image, ["en"])["en"]  # doctest: +SKIP
+    >>> gaze.words, gaze.over(3).shape  # doctest: +SKIP
+    (['A', 'picture', 'of', 'dog,', 'bicycle', 'and', 'palm', 'tree.'], (12, 12))
+    ```
     """
-    inputs = captioner.processor(images=image, task=task, language=language).to(captioner.device)
     core = captioner.model.model
-    embeds, mask, features = core.merge_inputs(**inputs)
+    core.decoder.set_attn_implementation("eager")
+    pixels = captioner.processor(images=image, text="")["pixel_values"]
+    features = image_tokens(captioner, pixels).expand(len(languages), -1, -1)
+    prompts = captioner.processor(text=[captioner.processor.prompt(task, code) for code in languages])
+    embeds, mask, _ = core.merge_inputs(**with_features(prompts.to(captioner.device), features))
     # The encoder runs separately: asked for weights, it would not use its fast attention.
-    states = core.encoder(inputs_embeds=embeds, attention_mask=mask)
-    given = {"encoder_outputs": states, "attention_mask": mask}
-    ids = captioner.model.generate(**given, num_beams=1, early_stopping=False, do_sample=False)
+    given = {"encoder_outputs": core.encoder(inputs_embeds=embeds, attention_mask=mask), "attention_mask": mask}
+    ids = captioner.model.generate(**given, **captioner.search(num_beams))
     outputs = captioner.model(**given, decoder_input_ids=ids[:, :-1], output_attentions=True, use_cache=False)
-    if not outputs.cross_attentions or outputs.cross_attentions[0] is None:
-        raise ValueError("this decoder returns no attention weights: load it with eager attention")
     side = math.isqrt(features.shape[1] - 1)
     # The first image token is the mean of all; the grid follows row by row.
-    weights = torch.stack([layer[0, :, :, 1 : 1 + side * side].float().mean(0) for layer in outputs.cross_attentions])
-    groups = group_words(captioner, ids[0].tolist())
-    # Position t - 1 of the decoder writes token t.
-    maps = torch.stack([weights[:, [index - 1 for index in tokens]].mean(1) for _, tokens in groups], dim=1)
-    [text] = captioner.processor.decode_generated(ids)
-    grids = maps.reshape(*maps.shape[:2], side, side)
-    return Gaze(text, [word for word, _ in groups], grids.cpu().numpy().astype(np.float16))
+    weights = torch.stack([layer[..., 1 : 1 + side * side].float().mean(1) for layer in outputs.cross_attentions])
+    chances = outputs.logits.float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+    texts = captioner.processor.decode_generated(ids)
+    gazes = {}
+    for row, language in enumerate(languages):
+        groups = group_words(captioner, ids[row].tolist())
+        # Position t - 1 of the decoder writes token t.
+        places = [[index - 1 for index in tokens] for _, tokens in groups]
+        maps = torch.stack([weights[:, row, tokens].mean(1) for tokens in places], dim=1)
+        grids = maps.reshape(*maps.shape[:2], side, side).cpu().numpy().astype(np.float16)
+        sure = [chances[row, tokens].sum().exp().item() for tokens in places]
+        gazes[language] = Gaze(texts[row], [word for word, _ in groups], grids, sure)
+    return gazes
 
 
 def group_words(captioner: Captioner, ids: list[int]) -> list[tuple[str, list[int]]]:

@@ -241,7 +241,8 @@ class Captioner:
     def _open(self, images: Sequence[ImageSource]) -> list[Image.Image]:
         return [open_image(image) if isinstance(image, str | Path) else image for image in images]
 
-    def _search(self, num_beams: int) -> dict[str, Any]:
+    def search(self, num_beams: int) -> dict[str, Any]:
+        """Return the arguments of the model for a search with so many beams, 1 for greedy."""
         if num_beams < 1:
             raise ValueError(f"num_beams is {num_beams}: it must be at least 1")
         # Whether beams stop early is the model's own setting; the published sizes do.
@@ -258,5 +259,5 @@ class Captioner:
         """
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
         inputs = inputs if features is None else with_features(inputs, features)
-        ids = self.model.generate(**inputs, **self.guidance(inputs), **self._search(num_beams))
+        ids = self.model.generate(**inputs, **self.guidance(inputs), **self.search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
