@@ -18,7 +18,7 @@ class Gaze:
     """Hold a caption, its words, how sure the model was of each, and where it looked while it wrote them.
 
     Args:
-        maps (`(layers, words, grid, grid)`): attention of each word to the image's grid. The values of a word and layer
+        maps (`(layers, words, grid, grid)`): attention of each word to the image's grid. Those of a word and layer
             sum to the share that goes to the grid; the rest goes to the image's mean token and to the prompt.
         probabilities: of each word, given the words before it.
     """

@@ -1,4 +1,4 @@
-"""What is read of the model's attention: whole captions, words with their tokens, and the same for languages together."""
+"""What is read of the attention: whole captions, words with their tokens, languages together as alone."""
 
 from pathlib import Path
 
