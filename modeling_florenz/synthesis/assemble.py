@@ -9,6 +9,7 @@ import pyarrow as pa
 from datasets import Features, Image
 
 from ..data.columns import COLUMNS
+from .closest_pairs import ClosestPairs
 from .recipe import Assemble
 from .sentences import split_sentences, upper_first
 from .shards import Batch, Finished, Made, Row, Shard, digest_of
@@ -104,12 +105,12 @@ def join_sentences(sentences: Sequence[str], language: str) -> str:
 
 
 def assemble_batches(
-    images: Finished, kept: Finished, said: Finished | None, pairs: dict[str, list[Row]]
+    images: Finished, kept: Finished, said: Finished | None, pairs: ClosestPairs | None
 ) -> Iterator[Batch]:
     """Yield, for each shard of images, what is known about them."""
     for number, path in enumerate(images.paths):
         keys = [row["key"] for row in Shard(kept.paths[number], ("key",)).read()]
-        matched = [row for key in keys for row in pairs.get(key, ())]
+        matched = [row for key in keys for row in pairs.of(key)] if pairs else []
         texts: Shard | list[Row] = [] if said is None else Shard(said.paths[number])
         digests = [images.digests[number], kept.digests[number], said.digests[number] if said else ""]
         yield Batch(

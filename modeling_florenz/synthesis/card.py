@@ -120,8 +120,9 @@ def _model(name: str) -> str:
 def _left_out(run: Synthesis) -> str:
     lines = []
     for step in run.steps:
-        read = sum(step.counts) + len(step.skipped)
-        for reason, count in sorted(step.reasons().items(), key=lambda entry: (-entry[1], entry[0])):
+        reasons = step.reasons()
+        read = sum(step.counts) + reasons.total()
+        for reason, count in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
             lines.append((step.name, reason, f"{count:,}", f"{100 * count / read:.1f} %"))
     return table(lines, ("step", "reason", "count", "share")) if lines else "Nothing was left out."
 

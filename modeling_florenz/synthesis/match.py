@@ -1,7 +1,6 @@
 """Match sentence pairs to images: an index over the images, and sentences streamed past it."""
 
-import heapq
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -118,27 +117,6 @@ def match_batches(pairs: Finished, images: Finished) -> list[Batch]:
         Batch(digest_of([digest, all_images]), (Shard(path, ("key", "language", "english", "target")),), count)
         for path, digest, count in zip(pairs.paths, pairs.digests, pairs.counts, strict=True)
     ]
-
-
-def closest_pairs(rows: Iterable[Row], cap: int) -> dict[str, list[Row]]:
-    """Return the closest `cap` sentence pairs of every image and language, the closest first."""
-    heaps: dict[tuple[str, str], list[tuple[float, str, Row]]] = {}
-    for row in rows:
-        heap = heaps.setdefault((row["image"], row["language"]), [])
-        # Of equal ones the first: the key decides.
-        entry = (row["score"], _reversed(row["key"]), row)
-        if len(heap) < cap:
-            heapq.heappush(heap, entry)
-        elif entry[:2] > heap[0][:2]:
-            heapq.heapreplace(heap, entry)
-    found: dict[str, list[Row]] = {}
-    for (image, _), heap in sorted(heaps.items()):
-        found.setdefault(image, []).extend(entry[2] for entry in sorted(heap, key=lambda e: e[:2], reverse=True))
-    return found
-
-
-def _reversed(key: str) -> str:
-    return "".join(chr(0x10FFFF - ord(letter)) if ord(letter) < 0x800 else letter for letter in key)
 
 
 def _faiss() -> Any:

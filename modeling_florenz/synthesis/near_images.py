@@ -1,5 +1,6 @@
 """Find images that are another image resized, compressed or cropped a little."""
 
+import tempfile
 from collections.abc import Sequence
 from itertools import product
 from typing import Any
@@ -47,7 +48,7 @@ def cropped_signatures(image: Image.Image) -> list[tuple[bytes, bytes]]:
 
 
 class NearImages:
-    """Hold signatures of images by name.
+    """Hold signatures of images by name; their pixels wait in a temporary file, as few are ever compared.
 
     Example:
 
@@ -62,7 +63,7 @@ class NearImages:
 
     def __init__(self) -> None:
         self._index: Any = _faiss().IndexBinaryFlat(64)
-        self._greys: list[bytes] = []
+        self._greys: Any = tempfile.TemporaryFile()  # noqa: SIM115, closed with the index
         self._names: list[str] = []
 
     def __len__(self) -> int:
@@ -72,7 +73,8 @@ class NearImages:
         """Add images: hash, grey pixels and name of each."""
         if entries:
             self._index.add(_array([entry[0] for entry in entries]))
-            self._greys += [entry[1] for entry in entries]
+            self._greys.seek(len(self._names) * _SIDE * _SIDE)
+            self._greys.writelines(entry[1] for entry in entries)
             self._names += [entry[2] for entry in entries]
 
     def find(self, hash_: bytes, grey: bytes) -> str | None:
@@ -81,7 +83,8 @@ class NearImages:
             return None
         _, _, found = self._index.range_search(_array([hash_]), _BITS + 1)
         for number in sorted(found.tolist()):
-            if _alike(self._greys[number], grey):
+            self._greys.seek(number * _SIDE * _SIDE)
+            if _alike(self._greys.read(_SIDE * _SIDE), grey):
                 return self._names[number]
         return None
 

@@ -4,18 +4,19 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..data.files import read_json_lines
-from ..resumable import hold, whole_folder
+from ..resumable import hold, whole_file, whole_folder
 from .assemble import AssembleRows, assemble_batches
+from .closest_pairs import ClosestPairs
 from .deduplicate import DropImages, drop_batches
 from .describe import DescribeImages
 from .embed import EmbedImages
 from .evaluation_sets import EvaluationSets
-from .match import MatchPairs, closest_pairs, match_batches
+from .match import MatchPairs, match_batches
 from .recipe import Recipe
 from .run_step import run_step
 from .shards import Finished, Skipped, batches_of
@@ -37,15 +38,15 @@ class Synthesis:
     steps: list[Finished]
     tested: EvaluationSets
 
-    @property
-    def skipped(self) -> list[tuple[str, Skipped]]:
-        """Return all rows that were left out, with the step."""
-        return [(step.name, entry) for step in self.steps for entry in step.skipped]
+    def skipped(self) -> Iterator[tuple[str, Skipped]]:
+        """Yield all rows that were left out, with the step."""
+        for step in self.steps:
+            yield from ((step.name, entry) for entry in step.skipped())
 
     @property
     def faults(self) -> int:
         """Count the rows that were left out because something is broken."""
-        return sum(entry.fault for _, entry in self.skipped)
+        return sum(entry.fault for _, entry in self.skipped())
 
     def table(self) -> list[tuple[str, str, int]]:
         """Count what was left out by step and reason."""
@@ -83,8 +84,12 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
             with suppress(OSError):
                 left.unlink()
         run = _run(recipe, work, folder, processes, limit)
-        lines = [json.dumps({"step": step, **vars(entry)}, ensure_ascii=False) for step, entry in run.skipped]
-        (work / "skipped.jsonl").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", errors="replace")
+        with (
+            whole_file(work / "skipped.jsonl") as partial,
+            partial.open("w", encoding="utf-8", errors="replace") as file,
+        ):
+            for step, entry in run.skipped():
+                file.write(json.dumps({"step": step, **vars(entry)}, ensure_ascii=False) + "\n")
         rows = run.steps[-1]
         if not sum(rows.counts):
             raise ValueError(f"nothing is left to train on: {work / 'skipped.jsonl'} says what was left out, and why")
@@ -103,10 +108,10 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
     captions = read_captions(recipe.images.captions)
     images = run_step(ReadImages(), image_batches(recipe.images, recipe.shard, limit), work, processes)
     if not sum(images.counts):
-        first = images.skipped[0].detail if images.skipped else "images.paths names none"
+        first = next((entry.detail for entry in images.skipped()), "images.paths names none")
         raise ValueError(f"no image could be read: {first}")
     kept = run_step(DropImages(tested), drop_batches(images), work, 1, sum(images.counts))
-    steps, said, pairs = [images, kept], None, {}
+    steps, said, matched = [images, kept], None, None
     if recipe.describe:
         columns = ("key", "name", "bytes")
         describe = DescribeImages(recipe.describe, recipe.filter)
@@ -126,10 +131,22 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
         match = MatchPairs(recipe.match, vectors.paths)
         matched = run_step(match, match_batches(found, vectors), work, 1, sum(found.counts))
         steps += [found, vectors, matched]
-        pairs = closest_pairs(matched.read(), recipe.match.cap)
     assemble = AssembleRows(recipe.assemble, recipe.seed, recipe.filter.min_characters)
-    rows = run_step(assemble, assemble_batches(images, kept, said, pairs), work, processes, sum(kept.counts))
+    with _closest(matched, recipe, work) as pairs:
+        rows = run_step(assemble, assemble_batches(images, kept, said, pairs), work, processes, sum(kept.counts))
     return Synthesis(folder, [*steps, rows], tested)
+
+
+def _write_skipped(run: Synthesis, path: Path) -> None:
+    with whole_file(path) as partial, partial.open("w", encoding="utf-8", errors="replace") as file:
+        for step, entry in run.skipped():
+            file.write(json.dumps({"step": step, **vars(entry)}, ensure_ascii=False) + "\n")
+
+
+def _closest(matched: Finished | None, recipe: Recipe, work: Path) -> AbstractContextManager[ClosestPairs | None]:
+    if matched is None or recipe.match is None:
+        return nullcontext()
+    return ClosestPairs(work / "pairs.sqlite", matched.read(), recipe.match.cap)
 
 
 def read_captions(path: str) -> dict[str, list[str]]:

@@ -89,11 +89,15 @@ def _planned(work: Path, name: str, rows: int, model: str) -> PlannedStep:
     folder = work / name
     done = min(rows, sum(meta["rows"] + len(meta["skipped"]) for meta in map(shard_meta, _shards(folder)) if meta))
     rate = rate_of(folder)
-    if rate and rate["rows"]:
-        seconds, size = rate["seconds"] / rate["rows"], rate["bytes"] / rate["rows"]
-    else:
-        seconds, size = 1 / _ASSUMED[name][0], _ASSUMED[name][1]
-    return PlannedStep(name, rows, done, model, (rows - done) * seconds / 3600, rows * size / 1e9, bool(rate))
+    start, (pace, size) = 0.0, _ASSUMED[name]
+    seconds = 1 / pace
+    if rate:
+        every = rate["first_rows"] + rate["rows"]
+        size = rate["bytes"] / every
+        seconds = rate["seconds"] / rate["rows"] if rate["rows"] else rate["first_seconds"] / every
+        start = max(0.0, (rate["first_seconds"] - rate["first_rows"] * seconds) / rate["runs"]) if rows > done else 0.0
+    hours = (start + (rows - done) * seconds) / 3600
+    return PlannedStep(name, rows, done, model, hours, rows * size / 1e9, bool(rate))
 
 
 def _shards(folder: Path) -> list[Path]:

@@ -3,19 +3,22 @@
 import json
 import time
 from collections.abc import Iterable
+from itertools import pairwise
 from pathlib import Path
 
 from tqdm import tqdm
 
 from ..resumable import keep_settings, write_json
 from .pool import Pool
-from .shards import Batch, Finished, Skipped, Step, digest_of, rate_of, read_meta, shard_meta
+from .shards import Batch, Finished, Step, digest_of, rate_of, read_meta, shard_meta
 
 
 def run_step(
     step: Step, batches: Iterable[Batch], work: Path, processes: int = 1, total: int | None = None
 ) -> Finished:
     """Make the shards of a step that are not there yet; a shard of the same inputs is kept.
+
+    `rate.json` adds up what shards took: the first of each run, which also waits for models and indexes, and the rest.
 
     Args:
         step: what to run.
@@ -32,13 +35,13 @@ def run_step(
     settings = json.loads(json.dumps(step.settings()))
     fix = f"bring it back, or remove {folder} to make this step again"
     keep_settings(folder / "settings.json", settings, f"{folder} holds shards made", fix)
-    base, found, kept = digest_of(settings), [], 0
+    base, found, kept, first = digest_of(settings), [], 0, 0
     new: list[int] = []
     with (
         Pool(step, processes) as pool,
         tqdm(total=total, desc=step.name, unit=" rows", disable=None, dynamic_ncols=True) as bar,
     ):
-        started, made = time.monotonic(), 0
+        clock, made = [time.monotonic()], {}
         for number, batch in enumerate(batches):
             path = folder / f"part-{number:05d}.parquet"
             found.append(path)
@@ -46,25 +49,30 @@ def run_step(
                 kept += 1
                 bar.update(batch.rows)
                 continue
+            made[number] = batch.rows
             new += pool.submit(number, batch, path, base)
-            made += batch.rows
+            if new and len(clock) == 1:
+                clock.append(time.monotonic())
+                first = sum(made[done] for done in new)
             bar.update(batch.rows)
         new += pool.rest()
     if made:
+        clock.append(time.monotonic())
         size = sum(found[number].stat().st_size for number in new)
-        _keep_rate(folder / "rate.json", made, time.monotonic() - started, size)
+        _keep_rate(folder / "rate.json", clock, first, sum(made.values()), size)
     metas = [read_meta(path) for path in found]
     return Finished(
         name=step.name,
         paths=found,
         digests=[meta["content"] for meta in metas],
         counts=[meta["rows"] for meta in metas],
-        skipped=[Skipped(*entry) for meta in metas for entry in meta["skipped"]],
         kept=kept,
     )
 
 
-def _keep_rate(path: Path, rows: int, seconds: float, size: int) -> None:
-    before = rate_of(path.parent) or {"rows": 0, "seconds": 0.0, "bytes": 0}
-    new = {"rows": rows, "seconds": round(seconds, 3), "bytes": size}
-    write_json(path, {name: before[name] + value for name, value in new.items()})
+def _keep_rate(path: Path, clock: list[float], first: int, rows: int, size: int) -> None:
+    before = rate_of(path.parent) or {}
+    seconds = [later - earlier for earlier, later in pairwise(clock)]
+    new = {"runs": 1, "first_rows": first, "first_seconds": seconds[0], "bytes": size}
+    new |= {"rows": rows - first, "seconds": sum(seconds[1:])}
+    write_json(path, {name: round(before.get(name, 0) + value, 3) for name, value in new.items()})

@@ -101,7 +101,6 @@ class Finished:
         paths: of the shards, in order.
         digests: of what they hold.
         counts: rows in each.
-        skipped: rows that were left out.
         kept: shards that were there already.
     """
 
@@ -109,7 +108,6 @@ class Finished:
     paths: list[Path]
     digests: list[str]
     counts: list[int]
-    skipped: list[Skipped]
     kept: int
 
     def shards(self, *columns: str) -> list[Shard]:
@@ -121,9 +119,14 @@ class Finished:
         for shard in self.shards(*columns):
             yield from shard.read()
 
+    def skipped(self) -> Iterator[Skipped]:
+        """Yield the rows that were left out, one shard's at a time in memory."""
+        for path in self.paths:
+            yield from (Skipped(*entry) for entry in read_meta(path)["skipped"])
+
     def reasons(self) -> Counter[str]:
         """Count the rows that were left out, by reason."""
-        return Counter(entry.reason for entry in self.skipped)
+        return Counter(entry.reason for entry in self.skipped())
 
 
 def digest_of(*parts: Any) -> str:
@@ -139,7 +142,7 @@ def shard_meta(path: Path) -> dict[str, Any] | None:
 
 
 def rate_of(folder: Path) -> dict[str, float] | None:
-    """Return `rows`, `seconds` and `bytes` of the shards that were made so far, or None."""
+    """Return what the shards took that were made so far, see `run_step`, or None."""
     path = folder / "rate.json"
     return read_settings(path, "remove it") if path.is_file() else None
 
@@ -149,10 +152,11 @@ def write_shard(path: Path, schema: pa.Schema, made: Made, inputs: str, base: st
     keys = [str(row.get("key", number)) for number, row in enumerate(made.rows)]
     skipped = [[entry.key, entry.reason, entry.detail, entry.fault] for entry in made.skipped]
     meta = {"inputs": inputs, "content": digest_of(base, inputs, keys), "rows": len(keys), "skipped": skipped}
-    table = pa.Table.from_pylist(made.rows, schema=schema)
-    table = table.replace_schema_metadata({**(schema.metadata or {}), _META: json.dumps(meta).encode()})
-    with whole_file(path) as partial:
-        pq.write_table(table, partial, row_group_size=_ROW_GROUP, dictionary_pagesize_limit=1 << 30)
+    schema = schema.with_metadata({**(schema.metadata or {}), _META: json.dumps(meta).encode()})
+    with whole_file(path) as partial, pq.ParquetWriter(partial, schema, dictionary_pagesize_limit=1 << 30) as writer:
+        # Row group by row group: all rows of an image repeat it in memory.
+        for start in range(0, len(made.rows), _ROW_GROUP):
+            writer.write_table(pa.Table.from_pylist(made.rows[start : start + _ROW_GROUP], schema=schema))
 
 
 def read_meta(path: Path) -> dict[str, Any]:

@@ -1,10 +1,13 @@
 """Sentence pairs find their images: exactly, above a threshold, and at most so many for each image."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from modeling_florenz.synthesis.closest_pairs import ClosestPairs
 from modeling_florenz.synthesis.embed import SceneEmbedder, unit
-from modeling_florenz.synthesis.match import ImageIndex, closest_pairs
+from modeling_florenz.synthesis.match import ImageIndex
 
 
 def test_10000_sentences_find_their_images_as_brute_force_does() -> None:
@@ -36,15 +39,19 @@ def test_vectors_of_two_models_are_refused() -> None:
         ImageIndex(["a"], np.ones((1, 2), np.float32)).closest(np.ones((1, 3), np.float32), 1, 0)
 
 
-def test_an_image_keeps_its_closest_sentences_whatever_their_order() -> None:
-    rows = [
-        {"key": f"0-de-{number}", "image": "a", "language": "de", "score": score}
-        for number, score in enumerate([0.3, 0.9, 0.5, 0.5, 0.7])
-    ]
-    rows += [{"key": "0-fr-0", "image": "a", "language": "fr", "score": 0.1}]
+def _pair(number: int, score: float, language: str = "de") -> dict:
+    texts = {"english": "A dog.", "target": "Ein Hund."}
+    return {"key": f"0-{language}-{number}", "image": "a", "score": score, "language": language, **texts}
+
+
+def test_an_image_keeps_its_closest_sentences_whatever_their_order(tmp_path: Path) -> None:
+    rows = [_pair(number, score) for number, score in enumerate([0.3, 0.9, 0.5, 0.5, 0.7])] + [_pair(0, 0.1, "fr")]
     for order in (rows, rows[::-1]):
-        kept = closest_pairs(order, cap=3)["a"]
-        assert [row["key"] for row in kept] == ["0-de-1", "0-de-4", "0-de-2", "0-fr-0"]
+        with ClosestPairs(tmp_path / "pairs.sqlite", order, cap=3) as pairs:
+            assert [row["key"] for row in pairs.of("a")] == ["0-de-1", "0-de-4", "0-de-2", "0-fr-0"]
+            assert pairs.of("a")[0] == rows[1]
+            assert pairs.of("b") == []
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_sentence_about_a_scene_fits_as_far_as_the_scene_shows_what_it_names() -> None:
