@@ -13,6 +13,15 @@ if TYPE_CHECKING:
     import argparse
 
 
+WELCOME = """Florenz: captions of images, and translations that look at the image.
+
+  florenz caption photo.jpg --language de    write a caption
+  florenz translate photo.jpg --text "A man with a bat." --language de
+  florenz space                              try everything in the browser
+
+florenz --help lists all commands, florenz doctor checks the installation."""
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands; a parsed command has the function to `run`."""
     from .. import __version__
@@ -20,8 +29,10 @@ def build_parser() -> argparse.ArgumentParser:
         build,
         caption,
         card,
+        completion,
         convert,
         dataset,
+        doctor,
         evaluate,
         inspect,
         pull,
@@ -51,15 +62,23 @@ def build_parser() -> argparse.ArgumentParser:
         scaling,
         synthesize,
         space,
+        doctor,
+        completion,
     )
     parser = Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")
     parser.add_argument("--version", action="version", version=f"florenz {__version__}")
-    commands = parser.add_subparsers(dest="command", required=True, parser_class=Parser, metavar="COMMAND")
+    commands = parser.add_subparsers(dest="command", parser_class=Parser, metavar="COMMAND")
+    parser.set_defaults(run=_welcome, verbose=False)
     for module in modules:
         module.add_commands(commands)
     for command_parser in commands.choices.values():
         command_parser.add_argument("--verbose", action="store_true", help="also show what the libraries have to say")
     return parser
+
+
+def _welcome(arguments: argparse.Namespace) -> int:
+    print(WELCOME)
+    return 0
 
 
 def main(argv: list[str] | None = None) -> int:

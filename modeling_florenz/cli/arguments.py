@@ -3,9 +3,10 @@
 import argparse
 import json
 import math
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .terminal import one_line
+from .lines import one_line, paint, print_line
 
 
 if TYPE_CHECKING:
@@ -44,8 +45,8 @@ def _strength(value: str) -> float:
 _strength.__name__ = "number from 0 on"  # argparse names it in its sentence
 
 
-def add_model(parser: argparse.ArgumentParser) -> None:
-    """Add the arguments that name a model, and how its answers are printed."""
+def add_weights(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add the arguments that name a model."""
     parser.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
     parser.add_argument("--revision", help="branch, tag or commit of the repository")
     parser.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter; it names its model itself")
@@ -53,6 +54,11 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--dtype", choices=DTYPES, default="auto", help="of the weights (default: auto, the faster one)"
     )
+
+
+def add_model(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add the arguments that name a model, and how its answers are made and printed."""
+    add_weights(parser)
     parser.add_argument(
         "--image-guidance",
         type=_strength,
@@ -63,7 +69,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
-def add_beams(parser: argparse.ArgumentParser) -> None:
+def add_beams(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
     """Add the argument of the search."""
     parser.add_argument("--beams", type=at_least_one, default=4, help="beams of the search (default: 4)")
 
@@ -84,5 +90,6 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
 
 def print_record(arguments: argparse.Namespace, record: dict[str, Any], *columns: str) -> None:
     """Print one answer: the record as JSON, or columns with tabs between them."""
-    line = json.dumps(record, ensure_ascii=False) if arguments.json else "\t".join(map(one_line, columns))
-    print(line, flush=True)
+    *names, text = map(one_line, columns)
+    line = "\t".join([*(paint(name, "dim", sys.stdout) for name in names), text])
+    print_line(json.dumps(record, ensure_ascii=False) if arguments.json else line, sys.stdout)

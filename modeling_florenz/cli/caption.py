@@ -3,14 +3,15 @@
 import argparse
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .arguments import add_beams, add_model, at_least_one, load_captioner, print_record
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
-from .terminal import one_line
+from .lines import one_line, paint, print_line
 
 
 if TYPE_CHECKING:
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 
 TASKS = ("caption", "detailed_caption", "more_detailed_caption")  # as in the processor, which imports torch
 TABLES = (".jsonl", ".parquet")
-EXAMPLES = """examples:
-  florenz caption photo.jpg --language de
-  florenz caption photos --recursive --output captions.jsonl --language all
-  florenz caption photos --sidecar --prepend "my style, "
-"""
+ABOUT = """Write captions of images: of files, folders, patterns, lists, tables, archives.
+
+  florenz caption photo.jpg --language de,fr
+  florenz caption photos --recursive --language all --output captions.jsonl
+  find photos -name "*.png" | florenz caption - --sidecar
+
+What --output and --sidecar hold already is not made again. Images that cannot
+be read are named and skipped."""
 
 
 def add_commands(commands: Any) -> None:
@@ -34,37 +38,52 @@ def add_commands(commands: Any) -> None:
     caption = commands.add_parser(
         "caption",
         help="caption images, folders, lists, tables and archives of images",
-        description="Write captions of images. What is done already is not done again with --output and --sidecar.",
-        epilog=EXAMPLES,
+        usage="florenz caption IMAGE... [options]",
+        description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=False,
     )
     caption.add_argument(
-        "images", nargs="+", metavar="IMAGE", help="file, folder, pattern, .parquet, .tar, or - for a list on stdin"
+        "images",
+        nargs="+",
+        metavar="IMAGE",
+        help="file, folder, pattern, .parquet, .tar; - for an image or a list on stdin",
     )
-    caption.add_argument("--language", default="en", help="ISO 639-1 codes such as de,fr, or all (default: en)")
-    caption.add_argument(
+    words = caption.add_argument_group("what is written")
+    words.add_argument("--language", default="en", help="ISO 639-1 codes such as de,fr, or all (default: en)")
+    words.add_argument(
         "--task", type=_tasks, default=TASKS[:1], help=f"of {', '.join(TASKS)}, several with commas (default: caption)"
     )
-    caption.add_argument("--recursive", action="store_true", help="look into the folders within folders too")
-    where = caption.add_mutually_exclusive_group()
-    where.add_argument("--output", type=Path, metavar="FILE", help="write to .jsonl or .parquet, and go on in it")
-    where.add_argument("--sidecar", action="store_true", help="write photo.txt beside photo.jpg")
-    caption.add_argument("--overwrite", action="store_true", help="caption again what is done already")
-    caption.add_argument("--prepend", default="", metavar="TEXT", help="put these words before every caption")
-    caption.add_argument("--append", default="", metavar="TEXT", help="put these words after every caption")
-    caption.add_argument(
+    words.add_argument("--prepend", default="", metavar="TEXT", help="put these words before every caption")
+    words.add_argument("--append", default="", metavar="TEXT", help="put these words after every caption")
+    words.add_argument(
         "--prefix",
         action=argparse.BooleanOptionalAction,
         default=False,
         help="start the decoder with the first words of a caption in that language; they are not printed",
     )
-    caption.add_argument("--via", choices=("en",), help="caption in English, then translate that beside the image")
-    add_model(caption)
-    add_beams(caption)
-    caption.add_argument("--batch-size", type=at_least_one, default=8, help="images at a time (default: 8)")
-    caption.add_argument("--workers", type=at_least_one, help="threads that read images (default: all cores but one)")
-    caption.add_argument("--image-column", default="image", metavar="NAME", help="of a parquet table (default: image)")
+    words.add_argument("--via", choices=("en",), help="caption in English, then translate that beside the image")
+    files = caption.add_argument_group("many images")
+    files.add_argument("--recursive", action="store_true", help="look into the folders within folders too")
+    where = files.add_mutually_exclusive_group()
+    where.add_argument("--output", type=Path, metavar="FILE", help="write to .jsonl or .parquet, and go on in it")
+    where.add_argument("--sidecar", action="store_true", help="write photo.txt beside photo.jpg")
+    files.add_argument("--overwrite", action="store_true", help="caption again what is done already")
+    files.add_argument("--batch-size", type=at_least_one, default=8, help="images at a time (default: 8)")
+    files.add_argument("--workers", type=at_least_one, help="threads that read images (default: all cores but one)")
+    files.add_argument("--image-column", default="image", metavar="NAME", help="of a parquet table (default: image)")
+    model = caption.add_argument_group("the model and how it is asked")
+    add_model(model)
+    add_beams(model)
+    caption.add_argument("-h", action=_ShortHelp, nargs=0, help="what the command does, in ten lines")
+    caption.add_argument("--help", action="help", help="that, and every option")
     caption.set_defaults(run=_caption)
+
+
+class _ShortHelp(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *given: object) -> None:
+        print(f"{parser.format_usage()}\n{ABOUT} Every option: florenz caption --help")
+        parser.exit()
 
 
 def _tasks(value: str) -> tuple[str, ...]:
@@ -96,20 +115,26 @@ def _caption(arguments: argparse.Namespace) -> int:
     )
     for task in options.tasks:
         captioner.check_request(options.languages, task, options.via)
-    images: Iterable[ImageInput] = find_image_inputs(
-        arguments.images, arguments.recursive, arguments.image_column, sys.stdin
+    stream = None if sys.stdin is None else sys.stdin.buffer
+    images: Iterator[ImageInput] = find_image_inputs(
+        arguments.images, arguments.recursive, arguments.image_column, stream
     )
     total = None
-    if not any(entry.lower().endswith((TABLE, ARCHIVE)) or entry == "-" for entry in arguments.images):
-        images = found = list(images)
+    # What comes as a stream is not waited for to its end, only long enough to see whether it is a single image.
+    streamed = any(entry.lower().endswith((TABLE, ARCHIVE)) or entry == "-" for entry in arguments.images)
+    found = list(islice(images, 2)) if streamed else list(images)
+    if not streamed or len(found) < 2:
         total = sum(not image.passed_over for image in found)
         if len(found) == 1 and (problem := found[0].problem) is not None:
             raise ValueError(problem)
+    images = chain(found, images)
     single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1
     counts = dict.fromkeys(("done", "skipped", "passed over"), 0)
     with (
         _kept(arguments, captioner, options) as kept,
-        tqdm(total=total, unit="image", disable=None if total is None or total > 1 else True) as bar,
+        tqdm(
+            total=total, unit=" images", dynamic_ncols=True, disable=None if total is None or total > 1 else True
+        ) as bar,
     ):
         for block in caption_in_bulk(captioner, images, options, kept):
             if kept is not None:
@@ -119,7 +144,7 @@ def _caption(arguments: argparse.Namespace) -> int:
                     raise ValueError(image.problem)  # the only one: its failure is the command's
                 _report(arguments, options, image, total, bar, counts)
     if not single:
-        print(f"florenz: {', '.join(f'{count} {name}' for name, count in counts.items())}", file=sys.stderr)
+        print_line(f"florenz: {', '.join(f'{count} {name}' for name, count in counts.items())}", sys.stderr)
     if not counts["done"]:
         return NOTHING_DONE
     return SOME_FAILED if counts["skipped"] else DONE
@@ -137,7 +162,7 @@ def _report(
     counts[state] += 1
     bar.update(not image.image.passed_over)
     if image.problem is not None:
-        bar.write(f"florenz: {state}: {one_line(image.problem)}", file=sys.stderr)
+        print_line(f"florenz: {paint(state, 'yellow', sys.stderr)}: {one_line(image.problem)}", sys.stderr)
     if arguments.output is not None or arguments.sidecar:
         return
     for (task, language), text in image.captions.items():

@@ -7,7 +7,6 @@ import io
 import logging
 import os
 import sys
-import unicodedata
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,6 +17,7 @@ from wrapt import register_post_import_hook
 
 from ..extras import install_command
 from .exit_codes import NOTHING_DONE, STOPPED
+from .lines import paint, print_line
 
 
 # The extra of a command, and what of it the command imports: asked for before it begins.
@@ -53,7 +53,8 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        print(f"florenz: {' '.join(str(error).split()) or type(error).__name__}", file=sys.stderr)
+        name = paint("florenz:", "red", sys.stderr)
+        print_line(f"{name} {' '.join(str(error).split()) or type(error).__name__}", sys.stderr)
         return NOTHING_DONE
     except KeyboardInterrupt:
         return STOPPED
@@ -66,19 +67,16 @@ def use_utf8() -> None:
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
 
 
-def one_line(text: str) -> str:
-    """Escape the control characters of a text, so that it neither breaks a line nor steers the terminal."""
-    if text.isprintable():
-        return text
-    unprintable = {char for char in text if unicodedata.category(char) in ("Cc", "Cs", "Zl", "Zp")}
-    return "".join(repr(char)[1:-1] if char in unprintable else char for char in text)
+class _Handler(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        print_line(self.format(record), sys.stderr)
 
 
 @contextmanager
 def quiet_libraries(verbose: bool) -> Iterator[None]:
     """Let only the package itself warn and log on stderr, one line each; with `verbose` the libraries too."""
     own = logging.getLogger(__name__.partition(".")[0])
-    handler = logging.StreamHandler(sys.stderr)
+    handler = _Handler()
     handler.setFormatter(logging.Formatter("florenz: %(message)s"))
     silence = logging.NullHandler()  # without any handler, Python itself prints warnings
     own.addHandler(handler)
@@ -122,7 +120,7 @@ def _quiet_libtiff(module: ModuleType) -> None:
 def _warner(verbose: bool) -> Callable[..., None]:
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: object, **more: object) -> None:
         if verbose or filename.startswith(_PACKAGE):
-            print(f"florenz: {message}", file=sys.stderr)
+            print_line(f"florenz: {message}", sys.stderr)
 
     return show
 

@@ -1,18 +1,26 @@
-"""Find the images that are asked for: files, folders, patterns, lists of paths, parquet tables and tar archives."""
+"""Find the images that are asked for: files, folders, patterns, lists, streams, parquet tables and tar archives."""
 
 import glob
 import os
+import re
 import tarfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from .images import find_images, is_read
+from .images import find_images, is_address, is_read
 
 
 TABLE, ARCHIVE = ".parquet", ".tar"
-_MAX_BYTES = 1 << 30  # of one image in a table or archive
+STREAM = "standard input"
+_MAX_BYTES = 1 << 30  # of one image in a table, an archive or a stream
+_MAX_LINE = 1 << 16
+# How the files begin that are read, and some that are not.
+_IMAGE = re.compile(
+    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF.{4}WEBPVP8|.{4}ftyp|BM.{4}\0{4}|P[1-7]\s", re.DOTALL
+)
 
 
 @dataclass(frozen=True)
@@ -41,15 +49,15 @@ class ImageInput:
 
 
 def find_image_inputs(
-    given: Iterable[str], recursive: bool = False, column: str = "image", listed: Iterable[str] = ()
+    given: Iterable[str], recursive: bool = False, column: str = "image", stream: BinaryIO | None = None
 ) -> Iterator[ImageInput]:
     """Yield the images of files, folders, patterns such as `photos/*.jpg`, parquet tables and tar archives, in order.
 
     Args:
-        given: paths and patterns; `-` stands for the lines of `listed`.
+        given: paths and patterns; `-` stands for what `stream` holds.
         recursive: look into the folders within folders too; links to folders are not followed.
         column: of a parquet table, with the bytes or the paths of images.
-        listed: lines with a path each.
+        stream: an image, or a list with a path a line, such as standard input.
 
     Example:
 
@@ -60,11 +68,10 @@ def find_image_inputs(
     """
     for entry in given:
         if entry == "-":
-            lines = (line.rstrip("\r\n") for line in listed)
-            yield from find_image_inputs((line for line in lines if line and line != "-"), recursive, column)
+            yield from _in_stream(stream, recursive, column)
         elif os.path.isdir(entry):
             yield from _in_folder(Path(entry), recursive)
-        elif not os.path.exists(entry) and glob.has_magic(entry):
+        elif glob.has_magic(entry) and not os.path.exists(entry) and not is_address(entry):
             found = sorted(glob.glob(entry, recursive=True))
             yield from find_image_inputs(found, recursive, column)
             if not found:
@@ -75,6 +82,26 @@ def find_image_inputs(
             yield from _in_archive(Path(entry))
         else:
             yield ImageInput(entry, Path(entry))
+
+
+def _in_stream(stream: BinaryIO | None, recursive: bool, column: str) -> Iterator[ImageInput]:
+    first = b"" if stream is None else stream.readline(_MAX_LINE)
+    if stream is not None and _IMAGE.match(first):
+        content = first + stream.read(_MAX_BYTES)
+        allowed = len(content) <= _MAX_BYTES
+        problem = None if allowed else f"{STREAM} has more than the {_MAX_BYTES:,} bytes that are allowed"
+        yield ImageInput(STREAM, content=content if allowed else None, problem=problem)
+        return
+    number = 0
+    for number, line in enumerate(chain([first] if first else (), stream or ()), 1):
+        path = os.fsdecode(line.rstrip(b"\r\n"))
+        if "\0" in path:
+            yield ImageInput(STREAM, problem=f"{STREAM} holds neither an image nor a path in line {number}")
+            return
+        if path and path != "-":
+            yield from find_image_inputs([path], recursive, column)
+    if not number:
+        yield ImageInput(STREAM, problem=f"{STREAM} is empty: send an image, or a path a line")
 
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[ImageInput]:

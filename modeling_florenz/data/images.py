@@ -1,13 +1,16 @@
 """The one door for image files: upright RGB comes out, or one sentence that names the file and says what is wrong."""
 
 import os
+import re
 import warnings
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from typing import BinaryIO
+from urllib.parse import urlsplit
 
 from PIL import Image, TiffTags, UnidentifiedImageError, features
 
@@ -24,6 +27,10 @@ _UNREAD = frozenset(
     ".j2c .j2k .jp2 .jpc .jpf .jpm .jpx .jxl .jxr .nef .orf .pcx .pef .ps .psb .psd .qoi .raf .raw .rw2 .sgi .srw "
     ".svg .svgz .tga .wdp .wmf .xbm .xcf .xpm".split()
 )
+
+
+# A drive of Windows has one letter.
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -65,6 +72,8 @@ def open_image(
         with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as opened:
             return _decode(opened, formats, max_pixels)
     except FileNotFoundError:
+        if is_address(name):
+            raise ValueError(f"{name} is an address, and nothing is downloaded: {_download(name)}") from None
         alike = find_alike(Path(str(file)).parent, Path(str(file)).name)
         other = f", but {alike} does: the names differ in letter case or Unicode form" if alike else ""
         raise ValueError(f"{name} does not exist{other}") from None
@@ -79,6 +88,18 @@ def open_image(
     except Exception as error:  # decoders raise all kinds
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         raise ValueError(f"{name} could not be read: {' '.join(reason.split()) or type(error).__name__}") from None
+
+
+def is_address(name: str) -> bool:
+    """Return whether a name is an address, such as `https://example.org/photo.jpg`, and not a path."""
+    return _ADDRESS.match(name) is not None
+
+
+def _download(address: str) -> str:
+    if not address.lower().startswith(("http:", "https:", "ftp:")):
+        return "fetch the file first and give its path"
+    name = PurePosixPath(urlsplit(address).path).name
+    return f"fetch it first with  curl --location --output {quote(name or 'image')} {quote(address)}"
 
 
 def find_images(paths: Iterable[str | Path]) -> FoundImages:

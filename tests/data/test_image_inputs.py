@@ -1,6 +1,7 @@
 """Images come from files, folders, patterns, lists, tables and archives, in order, and what is odd is told."""
 
 import io
+import os
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -57,10 +58,55 @@ def test_a_circle_of_links_is_not_followed(folder: Path) -> None:
 def test_patterns_and_lists_name_files(folder: Path) -> None:
     assert names(list(find_image_inputs([f"{folder}/*.png"])), folder) == ["a.png", "b.png"]
     assert names(list(find_image_inputs([f"{folder}/**/*.jpg"])), folder) == ["deep/er/d.jpg"]
-    listed = [f"{folder}/b.png\n", "\n", f"{folder}/deep/c.png\r\n"]
-    assert names(list(find_image_inputs(["-"], listed=listed)), folder) == ["b.png", "deep/c.png"]
+    listed = io.BytesIO(f"{folder}/b.png\n\n{folder}/deep/c.png\r\n".encode())
+    assert names(list(find_image_inputs(["-"], stream=listed)), folder) == ["b.png", "deep/c.png"]
     [none] = find_image_inputs([f"{folder}/*.webp"])
     assert none.problem == f"{folder}/*.webp matches no file"
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF"])
+def test_an_image_on_a_stream_is_told_from_a_list(kind: str) -> None:
+    buffer = io.BytesIO()
+    Image.effect_noise((40, 30), 90).convert("RGB").save(buffer, kind)
+    [found] = find_image_inputs(["-"], stream=io.BytesIO(buffer.getvalue()))
+    assert (found.name, found.problem, found.read()) == ("standard input", None, buffer.getvalue())
+
+
+@pytest.mark.parametrize(
+    "name", ["BMW.png", "GIF.png", "II.png", "PNG.png", "P6.png", "RIFF of WEBP.png", "caf\udce9.png"]
+)
+def test_lists_may_begin_as_images_do(name: str) -> None:
+    [found] = find_image_inputs(["-"], stream=io.BytesIO(os.fsencode(name)))
+    assert found.name == name and found.path == Path(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"", "standard input is empty: send an image, or a path a line"),
+        (b"a.png\0b.png\0", "standard input holds neither an image nor a path in line 1"),
+        (b"\x7fELF\0\0", "standard input holds neither an image nor a path in line 1"),
+    ],
+)
+def test_what_is_neither_an_image_nor_a_list_is_one_sentence(content: bytes, problem: str) -> None:
+    assert [image.problem for image in find_image_inputs(["-"], stream=io.BytesIO(content))] == [problem]
+
+
+def test_a_list_is_read_as_it_comes(folder: Path) -> None:
+    read, write = os.pipe()
+    with os.fdopen(read, "rb") as stream, os.fdopen(write, "wb") as sender:
+        sender.write(f"{folder}/a.png\n".encode())
+        sender.flush()
+        found = find_image_inputs(["-"], stream=stream)
+        assert next(found).path == folder / "a.png"  # the sender is not done
+        sender.write(b"none.png\n")
+        sender.close()
+        assert [image.name for image in found] == ["none.png"]
+
+
+def test_an_address_is_not_taken_for_a_pattern() -> None:
+    [found] = find_image_inputs(["https://example.org/photo.jpg?size=[1]"])
+    assert found.name == "https://example.org/photo.jpg?size=[1]" and found.problem is None
 
 
 def test_a_file_whose_name_looks_like_a_pattern_is_a_file(tmp_path: Path) -> None:
