@@ -49,10 +49,14 @@ TRANSLATE = ("translate", str(SAMPLE), "--language", "de", "--text")
 SCORE = ("score", str(SAMPLE), "--text", "A picture of ball.")
 # arguments, what the sentence must say; {} is the folder of broken inputs
 BAD_INPUTS = [
-    ((), "COMMAND"),
+    (("captoin", "photo.jpg"), "captoin"),
     (("describe", "a.png"), "describe"),
     (("caption",), "IMAGE"),
     (("caption", "{}/missing.png"), "missing.png does not exist"),
+    (("caption", "https://example.org/a b.jpg"), "curl --location --output 'a b.jpg' 'https://example.org/a b.jpg'"),
+    (("caption", "https://example.org/?size=[1]"), "curl --location --output image 'https://example.org/?size=[1]'"),
+    (("caption", "s3://bucket/photo.jpg"), "nothing is downloaded: fetch the file first"),
+    (("translate", "http://example.org/a.jpg", "--language", "de", "--text", "A dog."), "curl --location"),
     (("caption", "{}/text.png"), "text.png is not an image"),
     (("caption", "{}/empty.png"), "empty.png is not an image"),
     (("caption", "{}/cut.png"), "cut.png could not be read"),

@@ -1,6 +1,7 @@
 """How fast the command line starts, what its help pages promise, and what it says when an extra is missing."""
 
 import dataclasses
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 
 from modeling_florenz import BUNDLED_MODEL, __version__
 from modeling_florenz.checkpoint.quantization import PRESETS
-from modeling_florenz.cli import build, build_parser, caption
+from modeling_florenz.cli import build, build_parser, caption, main
 from modeling_florenz.cli.arguments import QUANTIZATIONS
 from modeling_florenz.extras import install_command
 from modeling_florenz.processing_florenz import TASKS
@@ -34,6 +35,8 @@ COMMANDS = (
     "dataset",
     "space",
     "synthesize",
+    "doctor",
+    "completion",
 )
 
 
@@ -132,6 +135,32 @@ def test_the_advice_names_the_clone_from_elsewhere_and_the_package_where_there_i
     command = [sys.executable, "-S", "-c", "import extras; print(extras.install_command('eval'))"]
     done = subprocess.run(command, cwd=tmp_path / "site", capture_output=True, text=True, check=True)
     assert done.stdout == 'pip install "modeling-florenz[eval]"\n'
+
+
+def test_florenz_alone_shows_what_most_people_want(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    shown = [line.split()[:2] for line in lines if line.startswith("  florenz")]
+    assert shown == [["florenz", "caption"], ["florenz", "translate"], ["florenz", "space"]]
+    assert all(len(line) <= 80 for line in lines)
+
+
+def test_caption_explains_itself_in_ten_lines_with_three_examples_that_parse(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["caption", "-h"])
+    lines = capsys.readouterr().out.splitlines()
+    assert left.value.code == 0
+    assert len(lines) == 10 and all(len(line) <= 80 for line in lines)
+    examples = [line.rpartition("|")[2].strip() for line in lines if line.startswith("  ")]
+    assert len(examples) == 3
+    for example in examples:
+        assert build_parser().parse_args(shlex.split(example)[1:]).command == "caption"
+    with pytest.raises(SystemExit):
+        main(["caption", "--help"])
+    # Every option is below the same lines.
+    assert capsys.readouterr().out.splitlines()[:8] == lines[:8]
 
 
 def test_every_command_takes_verbose() -> None:
