@@ -1,0 +1,1 @@
+"""Run a Florenz, and the paper's benchmarks, in the lmms-eval harness."""
