@@ -25,6 +25,7 @@ EXTRAS = {
     "train": ("train", ("accelerate", "datasets", "peft")),
     "evaluate": ("eval", ("datasets", "py3langid", "sacrebleu")),
     "compare": ("eval", ("datasets", "py3langid", "sacrebleu")),
+    "export": ("onnx", ("onnx", "onnxscript", "onnxruntime")),
     "card": ("train", ("datasets",)),
     "dataset": ("train", ("datasets",)),
     "scaling": ("train", ("accelerate",)),

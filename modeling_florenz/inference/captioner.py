@@ -14,6 +14,7 @@ from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
 from ..processing_florenz import LANGUAGES
+from .onnx_folder import is_exported
 from .scoring import check_whole, score_candidates
 from .stream import stream_text, with_features
 from .together import image_tokens, write_captions
@@ -41,7 +42,8 @@ class Captioner:
     """Load a Florenz model once; caption many images, translate beside them, score texts, stream.
 
     Args:
-        model: folder or Hub repository; the bundled `florenz-tiny`, which knows emoji scenes, if left out.
+        model: folder or Hub repository; the bundled `florenz-tiny`, which knows emoji scenes, if left out. A folder
+            that `florenz export` wrote runs on ONNX Runtime.
         revision: branch, tag or commit of the repository.
         device: where to run; a GPU if there is one.
         quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
@@ -79,13 +81,22 @@ class Captioner:
     ) -> None:
         if adapter is not None and importlib.util.find_spec("peft") is None:
             raise ValueError(f"an adapter needs peft, which is not installed: {install_command('train')}")
+        exported = is_exported(model)
+        if exported:
+            _check_exported(device, quantize, adapter, dtype)
+            device = "cpu"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if dtype not in DTYPES:
             raise ValueError(f"dtype is {dtype!r}: it must be one of {', '.join(DTYPES)}")
         if not 0 <= image_guidance < math.inf:
             raise ValueError(f"image_guidance is {image_guidance}: it must be a number from 0 on")
         self.image_guidance = image_guidance
-        loaded = load(model, revision, adapter, DTYPES[dtype], quantize, self.device)
+        if exported and model is not None:
+            from .onnx_model import load_exported  # ONNX Runtime need not be installed
+
+            loaded = load_exported(model)
+        else:
+            loaded = load(model, revision, adapter, DTYPES[dtype], quantize, self.device)
         self.model, self.processor = loaded.model, loaded.processor
         self.is_bundled = adapter is None and (model is None or is_bundled(model))
 
@@ -261,3 +272,20 @@ class Captioner:
         inputs = inputs if features is None else with_features(inputs, features)
         ids = self.model.generate(**inputs, **self.guidance(inputs), **self.search(num_beams))
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
+
+
+def _check_exported(device: str | None, quantize: str | None, adapter: str | Path | None, dtype: str) -> None:
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ValueError(f"graphs need onnxruntime, which is not installed: {install_command('onnx')}")
+    given = {
+        "device": device not in (None, "cpu"),
+        "quantize": quantize is not None,
+        "adapter": adapter is not None,
+        "dtype": dtype == "bfloat16",
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(
+                f"{name} is for models of torch: graphs run on the CPU as they are, so leave it out or give the model "
+                "that they were made of"
+            )
