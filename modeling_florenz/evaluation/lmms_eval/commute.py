@@ -32,7 +32,7 @@ def write_commute(folder: str | Path, output: str | Path, languages: Sequence[st
     Example:
 
     ```python
-    >>> write_commute("CoMMuTE", "commute")  # doctest: +SKIP
+    >>> write_commute("CoMMuTE", "commute_parquet")  # doctest: +SKIP
     ```
     """
     rows = {language: load_commute(folder, language) for language in languages}
