@@ -20,7 +20,9 @@ def add_commands(commands: Any) -> None:
         "--set", action="append", default=[], metavar="KEY=VALUE", help="put a YAML value in a field's place"
     )
     synthesize.add_argument("--limit", type=at_least_one, default=0, metavar="N", help="use N images, N pairs a file")
-    synthesize.add_argument("--processes", type=at_least_one, default=1, help="where no model is asked (default: 1)")
+    synthesize.add_argument(
+        "--processes", type=at_least_one, default=1, help="where no model is asked; with ray, also actors (default: 1)"
+    )
     synthesize.add_argument("--dry-run", action="store_true", help="print counts, models, hours and disk, and stop")
     synthesize.set_defaults(run=_synthesize)
 

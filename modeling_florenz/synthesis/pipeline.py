@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ..data.files import read_json_lines
@@ -17,6 +18,7 @@ from .describe import DescribeImages
 from .embed import EmbedImages
 from .evaluation_sets import EvaluationSets
 from .match import MatchPairs, match_batches
+from .ray_pool import connect
 from .recipe import Recipe
 from .run_step import run_step
 from .shards import Finished, Skipped, batches_of
@@ -68,7 +70,7 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
     Args:
         recipe: what to do.
         folder: the dataset, which is there whole or not at all; `FOLDER.work` holds the shards.
-        processes: that work side by side where no model is asked.
+        processes: that work side by side where no model is asked; on a Ray cluster also actors that ask models.
         limit: use only so many images, and sentence pairs of each file; 0 for all.
 
     Raises:
@@ -76,6 +78,9 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
     """
     from .card import write_card
 
+    if recipe.ray:  # other machines have other working folders
+        connect(recipe.ray)
+        folder = folder.absolute()
     work = work_folder(folder)
     with hold(folder.with_name(f"{folder.name}.synthesis")):
         _check_replaceable(folder)
@@ -106,6 +111,8 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
     total = check_lines(recipe.bitexts)
     tested = EvaluationSets(recipe.decontaminate.data_folder, list(recipe.decontaminate.skip))
     captions = read_captions(recipe.images.captions)
+    # Steps with a model: one at a time on this machine, on a cluster as many as are asked for.
+    ask = partial(run_step, work=work, processes=processes if recipe.ray else 1, ray=recipe.ray)
     images = run_step(ReadImages(), image_batches(recipe.images, recipe.shard, limit), work, processes)
     if not sum(images.counts):
         first = next((entry.detail for entry in images.skipped()), "images.paths names none")
@@ -115,10 +122,10 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
     if recipe.describe:
         columns = ("key", "name", "bytes")
         describe = DescribeImages(recipe.describe, recipe.filter)
-        described = run_step(describe, batches_of([images, kept], columns, ["key"]), work, 1, sum(kept.counts))
+        described = ask(describe, batches_of([images, kept], columns, ["key"]), total=sum(kept.counts))
         translate = TranslateTexts(recipe.translate, captions)
         batches = batches_of([described, images], ["key", "text"], ["key", "name"])
-        said = run_step(translate, batches, work, 1, sum(described.counts))
+        said = ask(translate, batches, total=sum(described.counts))
         steps += [described, said]
     if recipe.match:
         languages = recipe.assemble.translations
@@ -127,9 +134,9 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
         found = run_step(read, pair_batches(recipe.bitexts, languages, size, limit), work, processes, total)
         embed = EmbedImages(recipe.match.model, recipe.match.batch_size)
         columns = ("key", "name", "bytes")
-        vectors = run_step(embed, batches_of([images, kept], columns, ["key"]), work, 1, sum(kept.counts))
+        vectors = ask(embed, batches_of([images, kept], columns, ["key"]), total=sum(kept.counts))
         match = MatchPairs(recipe.match, vectors.paths)
-        matched = run_step(match, match_batches(found, vectors), work, 1, sum(found.counts))
+        matched = ask(match, match_batches(found, vectors), total=sum(found.counts))
         steps += [found, vectors, matched]
     assemble = AssembleRows(recipe.assemble, recipe.seed, recipe.filter.min_characters)
     with _closest(matched, recipe, work) as pairs:

@@ -89,7 +89,7 @@ def _planned(work: Path, name: str, rows: int, model: str) -> PlannedStep:
     folder = work / name
     done = min(rows, sum(meta["rows"] + len(meta["skipped"]) for meta in map(shard_meta, _shards(folder)) if meta))
     rate = rate_of(folder)
-    start, (pace, size) = 0.0, _ASSUMED[name]
+    start, pace, size = 0.0, *map(float, _ASSUMED[name])
     seconds = 1 / pace
     if rate:
         every = rate["first_rows"] + rate["rows"]

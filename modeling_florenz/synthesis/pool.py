@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 import threading
+from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
@@ -45,9 +46,10 @@ class Pool:
             raise ValueError(_died(self.step)) from None
         return self._collect(self.processes + 1)
 
-    def rest(self) -> list[int]:
-        """Wait for all shards; return the numbers of those that were not returned before."""
-        return self._collect(0)
+    def rest(self) -> Iterator[int]:
+        """Yield the numbers of the shards that were not returned before, as they are finished."""
+        while self.waiting:
+            yield from self._collect(len(self.waiting) - 1)
 
     def _collect(self, most: int) -> list[int]:
         finished: list[int] = []

@@ -156,6 +156,7 @@ class Recipe:
         seed: of subsets and orders.
         shard: images in a shard; sentences are twenty times as many.
         processor: whose tokenizers count tokens; the bundled one if left out.
+        ray: address of a Ray cluster that runs the models, or `local`; empty for this machine alone.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Recipe:
     seed: int = 0
     shard: int = 256
     processor: str = ""
+    ray: str = ""
 
     def __post_init__(self) -> None:
         _check(self)
