@@ -15,6 +15,7 @@ from huggingface_hub import CardData, DatasetCard, ModelCard
 from .yaml_files import read_yaml
 
 
+HUB = "https://huggingface.co"
 OWNER = "modeling-florenz"
 PAPER = "https://arxiv.org/abs/2503.09443"
 LANGUAGES = ["en", "de", "fr", "es", "ru", "zh"]
@@ -74,6 +75,32 @@ def table(rows: Sequence[tuple[str, ...]], head: tuple[str, ...] | None = None) 
     """Lay rows out as a Markdown table; without a head, its rows alone."""
     lines = [f"| {' | '.join(head)} |", "|" + "---|" * len(head)] if head else []
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def linked(text: str, repository: str) -> str:
+    """Fill in where the files of a repository are shown, which facts call `$files`."""
+    return text.replace("$files", f"{HUB}/{repository}/blob/main")
+
+
+def captions_table(captions: dict[str, str], repository: str) -> str:
+    """Lay the sample image of a repository above its captions by language."""
+    picture = f"![A dog, a bicycle and a palm tree]({HUB}/{repository}/resolve/main/sample.png)"
+    return f"{picture}\n\n{table(list(captions.items()), ('language', 'what it writes'))}"
+
+
+def captions_snippet(repository: str, loading: str, options: str = "") -> str:
+    """Return the Python block that captions the sample image of a repository in every language.
+
+    Args:
+        repository: where the image is.
+        loading: the arguments of `Captioner`.
+        options: further arguments of `caption_languages`.
+    """
+    return (
+        "```python\nfrom huggingface_hub import hf_hub_download\nfrom modeling_florenz import Captioner\n\n"
+        f'image = hf_hub_download("{repository}", "sample.png")\n'
+        f"print(Captioner({loading}).caption_languages([image]{options})[0])\n```"
+    )
 
 
 def coverage(unseen: str) -> str:

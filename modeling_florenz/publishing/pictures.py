@@ -1,4 +1,4 @@
-"""Draw the pictures of the cards: which tasks were trained in which languages, and how the parts are joined.
+"""Draw the pictures of the cards: what was taught and what emerged, tasks in pre-training, how the parts are joined.
 
 python -m modeling_florenz.publishing.pictures hub_cards/images
 """
@@ -8,7 +8,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from ..card_template import find_cards
 from ..processing_florenz import LANGUAGES
+from .idea_picture import DARK, LIGHT, draw_idea
 
 
 _INK, _LINE, _PAPER = "#20242c", "#9aa3b2", "#ffffff"
@@ -89,6 +91,8 @@ def draw_architecture() -> Image.Image:
 def main(folder: Path) -> None:
     draw_coverage().save(folder / "coverage.png", optimize=True)
     draw_architecture().save(folder / "architecture.png", optimize=True)
+    draw_idea(find_cards(), LIGHT).save(folder / "idea.png", optimize=True)
+    draw_idea(find_cards(), DARK).save(folder / "idea-dark.png", optimize=True)
 
 
 if __name__ == "__main__":

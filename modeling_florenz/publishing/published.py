@@ -10,6 +10,7 @@ from ..resumable import write_text
 from ..scaling.runs_card import NAME, render_runs_card
 from ..sizes import SIZES
 from ..tiny.cards import render_dataset_card, render_italian_card, render_tiny_card
+from ..tiny.scores import render_benchmark, render_eval_results
 from .size_cards import render_model_card
 
 
@@ -57,4 +58,6 @@ def _by_path(folder: Path) -> dict[Path, str]:
         cards[folder / "rendered" / f"{name}.md"] = text
         if name == BUNDLED_NAME:
             cards[BUNDLED_MODEL / "README.md"] = text
+    cards[folder / "rendered" / "florenz-tiny.eval_results.yaml"] = render_eval_results(folder)
+    cards[folder / "rendered" / "emoji_scenes.eval.yaml"] = render_benchmark()
     return cards

@@ -2,51 +2,27 @@
 
 from pathlib import Path
 from string import Template
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
-from huggingface_hub import EvalResult, ModelCardData
+from huggingface_hub import ModelCardData
 
-from ..card_template import LANGUAGES, OWNER, PAPER, TAGS, coverage, fill, read_facts, read_results, table
+from ..card_template import (
+    LANGUAGES,
+    OWNER,
+    PAPER,
+    TAGS,
+    captions_snippet,
+    coverage,
+    fill,
+    read_facts,
+    read_results,
+    table,
+)
 from ..checkpoint.freezing import freeze_as_in_paper
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..sizes import config_from_size
-
-
-_M30K, _XM = "Multi30K, mean of test 2016, 2017 and AmbiguousCOCO", "XM3600"
-_COLUMNS = {
-    "M30K En→De B": ("translation", f"{_M30K}, en-de", "BLEU"),
-    "M30K En→Fr B": ("translation", f"{_M30K}, en-fr", "BLEU"),
-    "CoMMuTE En→De B": ("translation", "CoMMuTE en-de", "BLEU"),
-    "CoMMuTE En→X B": ("translation", "CoMMuTE, mean of de, fr, ru, zh", "BLEU"),
-    "Ambig. De acc": ("disambiguation", "CoMMuTE en-de", "accuracy"),
-    "Ambig. X acc": ("disambiguation", "CoMMuTE, mean of de, fr, ru, zh", "accuracy"),
-    "COCO En C": ("captioning", "COCO Karpathy test, en", "CIDEr"),
-    "M30K En C": ("captioning", "Multi30K task 2 test 2016, en", "CIDEr"),
-    "M30K De C": ("captioning", "Multi30K task 2 test 2016, de", "CIDEr"),
-    "XM En C": ("captioning", f"{_XM} en", "CIDEr"),
-    "XM De C": ("captioning", f"{_XM} de", "CIDEr"),
-    "XM Unseen C": ("captioning", f"{_XM}, mean of fr, es, ru, zh", "CIDEr"),
-    "COCO En CS": ("captioning", "COCO Karpathy test, en", "CLIPScore"),
-    "M30K En CS": ("captioning", "Multi30K task 2 test 2016, en", "CLIPScore"),
-    "M30K De MCS": ("captioning", "Multi30K task 2 test 2016, de", "multilingual CLIPScore"),
-    "XM En CS": ("captioning", f"{_XM} en", "CLIPScore"),
-    "XM De MCS": ("captioning", f"{_XM} de", "multilingual CLIPScore"),
-    "XM Unseen PC": ("captioning", f"{_XM}, mean of fr, es, ru, zh, with prefix", "CIDEr"),
-}
-_NOTE = (
-    "Reported by the paper (arXiv 2503.09443 v1, Table 4) and not measured again here: 4 beams, 128 new tokens at "
-    "most; BLEU is sacreBLEU (13a, zh for Chinese), XM3600 is segmented by stanza. Chance on CoMMuTE is 50."
-)
-
-
-class Score(NamedTuple):
-    """Hold one score of a model in the paper."""
-
-    task: str
-    dataset: str
-    metric: str
-    value: float
+from .paper_scores import NOTE, eval_results, paper_scores, scores_table
 
 
 def count_parameters(size: str) -> tuple[int, int]:
@@ -72,63 +48,50 @@ def render_model_card(folder: Path, size: str, fine_tuned: bool) -> str:
     facts, common = read_facts(folder, size), read_facts(folder, "common")
     variant = common["variants"]["fine_tuned" if fine_tuned else "pretrained"]
     name = f"florenz-{size}" + ("-ft" if fine_tuned else "")
+    repository = f"{OWNER}/{name}"
+    base_model = [f"{OWNER}/florenz-{size}"] if fine_tuned else facts["base_model"]
     scores = paper_scores(folder, facts["paper_name"] + (" ft" if fine_tuned else ""), fine_tuned)
+    results = eval_results(scores)
     metadata = ModelCardData(
         language=LANGUAGES,
         license=facts["license"],
         library_name="transformers",
         pipeline_tag="image-text-to-text",
-        base_model=facts["base_model"] if not fine_tuned else f"{OWNER}/florenz-{size}",
-        base_model_relation="finetune",
+        base_model=base_model,
+        # What joins two models is a merge to the Hub, however much was trained afterwards.
+        base_model_relation="merge" if len(base_model) > 1 else "finetune",
+        inference=False,  # the Hub runs no code of a repository
         tags=TAGS + (["gemma-2"] if facts["license"] == "gemma" else []),
         datasets=["spravil/cc12m_ccmatrix_captions_and_translations"],
-        metrics=["sacrebleu", "accuracy"],
+        metrics=sorted({result.metric_type for result in results}),
         model_name=name,
-        eval_results=[_eval_result(score) for score in scores],
+        eval_results=results,
     )
-    rows = [(score.task, score.dataset, score.metric, f"{score.value:.1f}") for score in scores]
+    snippet = captions_snippet(repository, f'"{repository}"', ", prefix=True" if not fine_tuned else "")
+    recipes = [variant["recipes"], *([facts["recipes"]] if "recipes" in facts and not fine_tuned else [])]
     values = {
         "name": name,
-        "repository": f"{OWNER}/{name}",
+        "repository": repository,
         "summary": _summary(size, variant["kind"], facts["base_model"]),
-        "sample": "photo.jpg",
-        "source": "A man with a bat.",
-        "readings": '["Ein Mann mit Schläger.", "Ein Mann mit Fledermaus."]',
+        "showcase": f"{common['showcase'].strip()}\n\n{snippet}",
+        "new": f"{variant['new'].strip()}\n{common['new']}",
+        "not_for": f"{common['not_for'].strip()}\n{variant['not_for']}",
+        "prefix": "" if fine_tuned else ", prefix=True",
+        "source": common["source"],
+        "readings": common["readings"],
+        "picture": "Which tasks were part of pre-training in which languages",
+        "image": "coverage.png",
         "coverage": coverage(variant["unseen"]),
         "sizes": _sizes(folder, size, facts),
         "images": common["images"],
-        "results": f"{_NOTE}\n\n{table(rows, ('task', 'data', 'metric', 'value'))}",
-        "fine_tuning": Template(common["fine_tuning"]).substitute(repository=f"{OWNER}/{name}"),
+        "results": "\n\n".join([NOTE, scores_table(folder, name, scores, fine_tuned), common["baselines"]]),
+        "fine_tuning": Template("\n".join(recipes)).substitute(repository=repository),
         "limits": f"{variant['limits'].strip()}\n\n{common['limits']}",
         "training": variant["training"],
         "licence": common["licences"][facts["license"]],
         "dtype": facts["dtype"],
     }
     return fill(folder, "model", metadata, values)
-
-
-def paper_scores(folder: Path, model: str, fine_tuned: bool) -> list[Score]:
-    """Collect what the paper's overview (v1 Table 4) says about a model."""
-    tables = read_results(folder, "paper_v1")["tables"]
-    found = tables["table_4_fine_tuned" if fine_tuned else "table_4_zero_shot"]
-    values = zip(found["columns"], found["rows"][model], strict=True)
-    return [Score(*_COLUMNS[column], value) for column, value in values if value is not None]
-
-
-def _eval_result(score: Score) -> EvalResult:
-    return EvalResult(
-        task_type="translation" if score.task == "translation" else "image-text-to-text",
-        task_name=score.task,
-        dataset_type=score.dataset.split()[0].strip(",").lower(),
-        # Without a configuration, the Hub's client would file all results of a dataset under the first one's name.
-        dataset_config=score.dataset.partition(" ")[2],
-        dataset_name=score.dataset,
-        metric_type=score.metric.split()[0].lower(),
-        metric_name=score.metric,
-        metric_value=score.value,
-        source_name="arXiv 2503.09443 v1, Table 4, reported by the paper",
-        source_url=PAPER,
-    )
 
 
 def _sizes(folder: Path, size: str, facts: dict[str, Any]) -> str:

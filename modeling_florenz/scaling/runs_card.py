@@ -5,7 +5,7 @@ from string import Template
 
 from huggingface_hub import DatasetCardData
 
-from ..card_template import LANGUAGES, OWNER, fill, read_facts, read_results, table
+from ..card_template import LANGUAGES, OWNER, fill, linked, read_facts, read_results, table
 
 
 NAME = "scaling_runs"
@@ -56,7 +56,9 @@ def render_runs_card(folder: Path) -> str:
             ("field", "what"),
         ),
         "results": "Slopes of the logarithm of the loss, with intervals of 95 %; protocol and command: "
-        f"`hub_cards/results/law.json`.\n\n{law['table']}",
+        f"{linked('[law.json]($files/results/law.json)', f'datasets/{repository}')}.\n\n{law['table']}",
     }
     names = ("summary", "picture", "making", "limits", "licence")
-    return fill(folder, "dataset", metadata, values | {name: facts[name] for name in names})
+    return fill(
+        folder, "dataset", metadata, values | {name: linked(facts[name], f"datasets/{repository}") for name in names}
+    )

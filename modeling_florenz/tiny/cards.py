@@ -1,38 +1,43 @@
 """Render the cards of what comes from the emoji scenes: `florenz-tiny`, its Italian adapter, the dataset."""
 
 from pathlib import Path
-from statistics import mean
 from string import Template
 from typing import Any
 
-from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+from huggingface_hub import DatasetCardData, ModelCardData
 
-from ..card_template import LANGUAGES, OWNER, TAGS, coverage, fill, read_facts, read_results, table
+from ..card_template import (
+    HUB,
+    LANGUAGES,
+    OWNER,
+    TAGS,
+    captions_snippet,
+    captions_table,
+    coverage,
+    fill,
+    linked,
+    read_facts,
+    read_results,
+    table,
+)
 from ..data.emoji_scenes.parquet import FIELDS
 from ..data.emoji_scenes.parquet import LANGUAGES as DATASET_LANGUAGES
+from ..processing_florenz import LANGUAGES as LANGUAGE_NAMES
 from ..training.card import render_run_card
 from ..training.recipe import parse_recipe
 from ..training.recipe_file import read_recipe, recipe_path
-from .evaluate import GIVEN, SELF_TAUGHT
+from .scores import DATASET, score, tiny_scores
 from .table import markdown
 
 
-DATASET = f"{OWNER}/emoji_scenes"
-MEASURES = ("exact", "objects", "language")
+TINY, ITALIAN = f"{OWNER}/florenz-tiny", f"{OWNER}/florenz-tiny-it"
 
 
 def render_tiny_card(folder: Path) -> str:
     """Render the card of `florenz-tiny` from `hub_cards`."""
-    facts = read_facts(folder, "florenz-tiny")
+    facts = {name: linked(text, TINY) for name, text in read_facts(folder, "florenz-tiny").items()}
     report = read_results(folder, "florenz-tiny")
-    cells = report["cells"]
-    scores = [
-        _score(f"captions, {kind}", "test", measure, mean(cells["caption"][one][measure] for one in languages))
-        for languages, kind in ((GIVEN, "languages with given captions"), (SELF_TAUGHT, "self-taught languages"))
-        for measure in MEASURES
-    ]
-    right = mean(cell["image"] for cell in cells["ambiguous"].values())
-    scores.append(_score("ambiguous words", "ambiguous test", "accuracy", right))
+    captions = read_results(folder, "sample-captions")["captions"]["florenz-tiny"]["direct"]
     metadata = ModelCardData(
         language=LANGUAGES,
         license=facts["license"],
@@ -42,14 +47,29 @@ def render_tiny_card(folder: Path) -> str:
         datasets=[DATASET],
         metrics=["accuracy", "exact_match"],
         model_name="florenz-tiny",
-        eval_results=scores,
+        eval_results=tiny_scores(folder),
+        # The Hub runs no code of a repository: it shows these in the place of a widget.
+        widget=[
+            {
+                "src": f"{HUB}/{TINY}/resolve/main/sample.png",
+                "text": f"The target language is {LANGUAGE_NAMES[language]}. What does the image describe?",
+                "example_title": f"A caption in {LANGUAGE_NAMES[language]}",
+                "output": {"text": caption},
+            }
+            for language, caption in captions.items()
+        ],
     )
+    snippet = captions_snippet(TINY, f'"{TINY}"')
     size = read_results(folder, "sizes")["sizes"]["florenz-tiny"]
     speed = read_results(folder, "size-speed")["sizes"]["florenz-tiny"]
     values = {
         "name": "florenz-tiny",
-        "repository": f"{OWNER}/florenz-tiny",
-        "readings": "[" + ", ".join(f'"{reading}"' for reading in facts["readings"]) + "]",
+        "repository": TINY,
+        "showcase": f"{captions_table(captions, TINY)}\n\nThe two lines that write them, after "
+        f"`pip install modeling-florenz`:\n\n{snippet}",
+        "prefix": "",
+        "picture": "What it was taught, and what emerged",
+        "image": "idea.png",
         "coverage": coverage(facts["unseen"]),
         "sizes": table(
             [
@@ -71,20 +91,46 @@ def render_tiny_card(folder: Path) -> str:
         ),
         "licence": facts["licence"],
     }
-    plain_facts = ("summary", "sample", "source", "images", "fine_tuning", "limits", "training", "dtype")
+    plain_facts = (
+        "summary",
+        "new",
+        "not_for",
+        "source",
+        "readings",
+        "images",
+        "fine_tuning",
+        "limits",
+        "training",
+        "dtype",
+    )
     return fill(folder, "model", metadata, values | {name: facts[name] for name in plain_facts})
 
 
 def render_italian_card(folder: Path) -> str:
     """Render the card of `florenz-tiny-it`, the adapter of the recipe `add_language_lora`."""
     facts, report = read_facts(folder, "florenz-tiny-it"), read_results(folder, "add-language")
+    captions = read_results(folder, "sample-captions")["captions"]["florenz-tiny-it"]
     values = read_recipe(recipe_path("add_language_lora"))
-    values |= {"hub_model_id": f"{OWNER}/florenz-tiny-it", "use_cpu": True, "base_id": f"{OWNER}/florenz-tiny"}
+    values |= {"hub_model_id": ITALIAN, "use_cpu": True, "base_id": TINY}
     recipe = parse_recipe(values)
+    texts = {
+        "summary": facts["summary"],
+        "limits": facts["limits"],
+        "results": f"{linked(facts['results'], ITALIAN).strip()}\n\n{report['table']}",
+        "quick_start": "\n\n".join(
+            [
+                captions_table(captions["by way of English"], ITALIAN),
+                f"{facts['direct']} {captions['direct']['it']} The two lines that write the captions above:",
+                captions_snippet(ITALIAN, f'adapter="{ITALIAN}"', ', via="en"'),
+                f"## What is new\n\n{facts['new']}",
+                f"## What it is not for\n\n{facts['not_for']}",
+                "## Install",
+            ]
+        ),
+    }
     cells = report["cells"]["add_language_lora"]["it"]
-    facts["results"] = f"{facts['results'].strip()}\n\n{report['table']}"
     scores = [
-        _score(f"captions in Italian, {way}", "test", measure, cells[kind][measure])
+        score(measure, f"captions in Italian, {way}: {measure}", cells[kind][measure])
         for way, kind, measure in (
             ("with prefix", "caption_prefix", "exact"),
             ("with prefix", "caption_prefix", "language"),
@@ -92,7 +138,7 @@ def render_italian_card(folder: Path) -> str:
         )
     ]
     run = report["training"]["add_language_lora"]
-    return render_run_card(recipe.arguments, recipe.training, run, True, "apache-2.0", facts, scores)
+    return render_run_card(recipe.arguments, recipe.training, run, True, "apache-2.0", texts, scores)
 
 
 def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:
@@ -131,26 +177,11 @@ def render_dataset_card(folder: Path, rows: dict[str, dict[str, int]]) -> str:
         "quick_start": Template(facts["quick_start"]).substitute(repository=DATASET),
         "structure": table(structure, ("configuration", "split", "rows")),
         "fields": table([(f"`{name}`", what) for name, what in FIELDS.items()], ("field", "what")),
-        "results": f"What florenz-tiny reaches on it; protocol and command: `hub_cards/results/florenz-tiny.json`.\n\n"
-        f"{markdown([report])}",
+        "results": "What florenz-tiny reaches on it; protocol and command: "
+        f"[florenz-tiny.json]({HUB}/{TINY}/blob/main/results/florenz-tiny.json).\n\n{markdown([report])}",
     }
     names = ("summary", "picture", "making", "limits", "licence")
     return fill(folder, "dataset", metadata, values | {name: facts[name] for name in names})
-
-
-def _score(what: str, split: str, measure: str, value: float) -> EvalResult:
-    return EvalResult(
-        task_type="image-text-to-text",
-        task_name=what,
-        dataset_type=DATASET,
-        # Without a configuration the Hub's client would put all of one dataset under the first name.
-        dataset_config=what,
-        dataset_name=f"Emoji scenes, {what}",
-        dataset_split=split,
-        metric_type={"exact": "exact_match"}.get(measure, "accuracy"),
-        metric_name=measure,
-        metric_value=round(value, 3),
-    )
 
 
 def _size_category(rows: int) -> str:

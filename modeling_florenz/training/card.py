@@ -33,8 +33,7 @@ def render_run_card(
         results: what `results.json` holds.
         is_adapter: whether the base is needed beside it.
         base_license: the Hub's identifier of the base model's licence.
-        facts: texts to use instead of those made from the recipe: `summary`, `options`,
-            `results`, `limits`, `sample`.
+        facts: texts to use instead of those made from the recipe: `summary`, `quick_start`, `results`, `limits`.
         eval_results: for the metadata, instead of the run's own metrics.
 
     Raises:
@@ -63,10 +62,7 @@ def render_run_card(
         "name": repository.rpartition("/")[2],
         "summary": f"{'A LoRA adapter on' if is_adapter else 'Fine-tuned from'} `{base}`, for "
         f"{', '.join(languages)}, made with `florenz train`.",
-        "loading": f'adapter="{repository}"' if is_adapter else f'"{repository}"',
-        "sample": "photo.jpg",
-        "language": languages[0],
-        "options": "",
+        "quick_start": _quick_start(repository, is_adapter, languages[0]),
         "data": _data(recipe, results),
         "training": _training(recipe, training, results, base, is_adapter),
         "results": _measured(results),
@@ -75,6 +71,14 @@ def render_run_card(
         "do the terms of the training data.",
     }
     return fill(find_cards(), "adapter", metadata, values | (facts or {}))
+
+
+def _quick_start(repository: str, is_adapter: bool, language: str) -> str:
+    loading = f'adapter="{repository}"' if is_adapter else f'"{repository}"'
+    return (
+        "## Quick start\n\n```python\nfrom modeling_florenz import Captioner\n\n"
+        f'captioner = Captioner({loading})\nprint(captioner.caption(["photo.jpg"], language="{language}"))\n```'
+    )
 
 
 def _languages(results: dict[str, Any]) -> list[str]:

@@ -4,18 +4,26 @@ import json
 import re
 import shutil
 from pathlib import Path
+from statistics import mean
 
 import datasets
+import huggingface_hub
 import pytest
-from huggingface_hub import DatasetCard, ModelCard
+import yaml
+from huggingface_hub import DatasetCard, ModelCard, parse_eval_result_entries
 from pyarrow.parquet import read_schema
 
 from modeling_florenz import FlorenzForConditionalGeneration, FlorenzProcessor
 from modeling_florenz.card_template import OWNER, check_card
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+from modeling_florenz.checkpoint.model_folder import CODE_FILES
 from modeling_florenz.cli import main
+from modeling_florenz.inference.captioner import SAMPLE_IMAGE, Captioner
 from modeling_florenz.publishing.check_paper import check_paper
+from modeling_florenz.publishing.companion_files import write_papers
 from modeling_florenz.publishing.published import render_all
+from modeling_florenz.training.card import CURVES
+from modeling_florenz.training.recipe_file import read_recipe, recipe_path
 
 
 CARDS = Path(__file__).parents[2] / "hub_cards"
@@ -36,16 +44,116 @@ def test_committed_cards_equal_their_sources(rendered):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_metadata_and_model_index_are_read_back_equal(name):
+def test_model_index_holds_the_papers_scores_and_the_table_shows_them_beside_others(name):
     card = ModelCard((CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8"))
     check_card(card.content)
-    results = {(r.dataset_name, r.metric_name): r.metric_value for r in card.data.eval_results}
-    table = dict(re.findall(r"^\| \w+ \| (.+? \| .+?) \| ([\d.]+) \|$", card.text, re.MULTILINE))
-    shown = {tuple(key.split(" | ")): float(value) for key, value in table.items()}
-    assert results == shown
-    assert len(results) >= 12
+    tables = json.loads((CARDS / "results" / "paper_v1.json").read_text(encoding="utf-8"))["tables"]
+    overview = tables["table_4_fine_tuned" if name.endswith("-ft") else "table_4_zero_shot"]
+    model = f"F-{name.split('-')[1].upper()}{' ft' if name.endswith('-ft') else ''}"
+    assert [result.metric_value for result in card.data.eval_results] == overview["rows"][model]
+    shown = re.findall(r"^\| \w+ \| (.+?) \| (.+?) \| \*\*([\d.]+)\*\* \| (.+) \|$", card.text, re.MULTILINE)
+    results = [(result.dataset_name, result.metric_name, result.metric_value) for result in card.data.eval_results]
+    assert [(data, metric, float(value)) for data, metric, value, _ in shown] == results
+    head = re.search(rf"^\| task \| data \| metric \| {re.escape(name)} \| (.+) \|$", card.text, re.MULTILINE)[1]
+    for column, other in enumerate(head.split(" | ")):
+        printed = [None if (text := row[3].split(" | ")[column]) == "–" else float(text) for row in shown]
+        assert printed == overview["rows"][other]
     assert card.data.license == ("gemma" if "3.5b" in name or "11.2b" in name else "mit")
     assert all(result.source_url for result in card.data.eval_results)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "florenz-tiny", "florenz-tiny-it"])
+def test_metadata_say_what_the_hub_knows(name):
+    card = ModelCard((CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8"))
+    bases = card.data.base_model if isinstance(card.data.base_model, list) else [card.data.base_model]
+    relation = card.data.to_dict().get("base_model_relation")
+    assert relation == {
+        "florenz-tiny": None,
+        "florenz-tiny-it": "adapter",
+    }.get(name, "merge" if len(bases) > 1 else "finetune")
+    for result in card.data.eval_results:
+        assert result.task_type in ("image-to-text", "translation", "image-text-to-text")
+        assert result.metric_type in ("sacrebleu", "accuracy", "exact_match", "cider", "clipscore")
+        assert result.metric_type in (card.data.metrics or [result.metric_type])
+        assert (result.metric_type == "sacrebleu") == (result.task_type == "translation")
+    # No measure has two values for one task, data set, configuration and split.
+    keys = [(*result.unique_identifier, result.metric_name) for result in card.data.eval_results]
+    assert len(set(keys)) == len(keys)
+    unknown = card.data.to_dict().keys() - {
+        *("language", "license", "library_name", "pipeline_tag", "tags", "datasets", "metrics", "base_model"),
+        *("base_model_relation", "model-index", "widget", "inference"),
+    }
+    assert not unknown
+
+
+def test_scores_of_florenz_tiny_are_equal_in_both_forms_that_the_hub_reads():
+    cells = json.loads((CARDS / "results" / "florenz-tiny.json").read_text(encoding="utf-8"))["cells"]
+    entries = parse_eval_result_entries(
+        yaml.safe_load((CARDS / "rendered" / "florenz-tiny.eval_results.yaml").read_text())
+    )
+    benchmark = yaml.safe_load((CARDS / "rendered" / "emoji_scenes.eval.yaml").read_text())
+    assert [entry.task_id for entry in entries] == [task["id"] for task in benchmark["tasks"]]
+    assert {entry.dataset_id for entry in entries} == {f"{OWNER}/emoji_scenes"}
+    given, taught, readings = (entry.value for entry in entries)
+    exact = {language: cell["exact"] for language, cell in cells["caption"].items()}
+    assert given == round(mean(exact[language] for language in ("en", "de")), 3)
+    assert taught == round(mean(exact[language] for language in ("fr", "es", "ru", "zh")), 3)
+    assert readings == round(mean(cell["image"] for cell in cells["ambiguous"].values()), 3)
+    card = ModelCard((CARDS / "rendered" / "florenz-tiny.md").read_text(encoding="utf-8"))
+    index = {result.metric_name: result.metric_value for result in card.data.eval_results}
+    assert index["captions in en, de: exact"] == given
+    assert index["captions in fr, es, ru, zh: exact"] == taught
+    assert index["readings chosen by the image"] == readings
+    configs = {
+        config["config_name"] for config in DatasetCard.load(CARDS / "rendered" / "emoji_scenes.md").data.configs
+    }
+    assert {task["config"] for task in benchmark["tasks"]} <= configs
+
+
+@pytest.mark.parametrize("name", ["florenz-tiny", "florenz-tiny-it"])
+def test_captions_at_the_top_are_those_of_the_result_file(name):
+    card = ModelCard((CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8"))
+    known = json.loads((CARDS / "results" / "sample-captions.json").read_text(encoding="utf-8"))["captions"][name]
+    top = card.text.partition("## What is new")[0]
+    shown = dict(re.findall(r"^\| ([a-z]{2}) \| (.+?) \|$", top, re.MULTILINE))
+    assert shown == known["direct" if name == "florenz-tiny" else "by way of English"]
+    assert "resolve/main/sample.png" in top
+
+
+def test_florenz_tiny_writes_the_captions_of_its_card():
+    known = json.loads((CARDS / "results" / "sample-captions.json").read_text(encoding="utf-8"))["captions"]
+    assert Captioner().caption_languages([SAMPLE_IMAGE]) == [known["florenz-tiny"]["direct"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cards_without_captions_say_so(name):
+    text = (CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8")
+    assert "No captions of this model are shown here" in text.partition("## What is new")[0]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "florenz-tiny", "florenz-tiny-it", "emoji_scenes", "scaling_runs"])
+def test_links_live_on_the_hub_and_lead_to_files_that_are_put_beside_the_card(name, tmp_path):
+    write_papers(CARDS, name, tmp_path)
+    text = (tmp_path / "README.md").read_text(encoding="utf-8")
+    body = text.partition("\n---\n")[2]
+    assert not re.findall(r"hub_cards/|modeling_florenz/\w+\.", body)
+    own = re.findall(rf"https://huggingface\.co/(?:datasets/)?{OWNER}/{name}/(?:resolve|blob)/main/([\w./-]+)", text)
+    there = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    # The code of a model is beside its weights.
+    assert set(own) - set(CODE_FILES) <= there
+    assert all(link.startswith("https://") for link in re.findall(r"\]\(([^)\s]+)\)", body) if link != CURVES)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "florenz-tiny"])
+def test_recipes_are_offered_for_models_that_they_fit(name):
+    text = (CARDS / "rendered" / f"{name}.md").read_text(encoding="utf-8")
+    offered = re.findall(r"^florenz train (\w+)", text, re.MULTILINE)
+    assert offered
+    for recipe in offered:
+        values = read_recipe(recipe_path(recipe))
+        knows_emoji = any(source["dataset"] == "emoji_scenes" for source in values["train_data"])
+        assert knows_emoji == (name == "florenz-tiny")
+        assert values.get("method") != "qlora" or "3.5b" in name or "11.2b" in name
 
 
 @pytest.mark.parametrize("name", ["florenz-tiny", "florenz-tiny-it"])
@@ -109,15 +217,6 @@ def test_bad_arguments_are_one_sentence(arguments, words, tmp_path, monkeypatch,
     assert words in error and "\n" not in error
 
 
-def test_scores_are_the_papers():
-    table = json.loads((CARDS / "results" / "paper_v1.json").read_text(encoding="utf-8"))["tables"][
-        "table_4_fine_tuned"
-    ]
-    card = ModelCard((CARDS / "rendered" / "florenz-11.2b-ft.md").read_text(encoding="utf-8"))
-    assert [result.metric_value for result in card.data.eval_results] == table["rows"]["F-11.2B ft"]
-
-
-@pytest.mark.parametrize("kind", ["transformers", "package"])
 @pytest.mark.parametrize(
     "name",  # all but one have the same template
     [
@@ -126,29 +225,34 @@ def test_scores_are_the_papers():
         *(pytest.param(name, marks=pytest.mark.slow) for name in NAMES if name != "florenz-3.5b"),
     ],
 )
-def test_the_quick_start_runs(name, kind, tmp_path, monkeypatch, capsys):
-    folder = tmp_path / OWNER / name  # where the quick start looks for it, in the place of the Hub
+def test_the_snippets_run_as_printed(name, tmp_path, monkeypatch, capsys):
+    folder = tmp_path / OWNER / name  # where the model is looked for, in the place of the Hub
     FlorenzForConditionalGeneration.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
     FlorenzProcessor.from_pretrained(BUNDLED_MODEL).save_pretrained(folder)
     assert main(["card", name, str(folder)]) == 0
-    for sample in ("photo.jpg", "sample.png"):
-        shutil.copyfile(BUNDLED_MODEL / "sample.png", tmp_path / sample)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
+    stored = tmp_path / "cache" / f"models--{OWNER}--{name}"
+    (stored / "refs").mkdir(parents=True)
+    (stored / "refs" / "main").write_text("0" * 40)
+    shutil.copytree(folder, stored / "snapshots" / ("0" * 40))
     monkeypatch.chdir(tmp_path)
     capsys.readouterr()
     card = ModelCard((folder / "README.md").read_text(encoding="utf-8"))
-    blocks = re.findall(r"```python\n(.*?)```", card.text, re.DOTALL)
-    assert len(blocks) == 2
-    block = blocks[0 if kind == "transformers" else 1]
-    assert f'"{OWNER}/{name}"' in block
-    exec(compile(block, "card", "exec"), {})
-    shown = capsys.readouterr().out.strip()
-    if kind == "transformers":
-        assert shown == "['Chien, vélo et palmier.']"  # without the prefix
-    elif name == "florenz-tiny":
-        german, spanish, scores = shown.splitlines()
-        assert german == "['Ein Bild: Hund, Fahrrad und Palme.']"
+    shown = []
+    for block in re.findall(r"```python\n(.*?)```", card.text, re.DOTALL):
+        exec(compile(block, "card", "exec"), {})
+        shown.append(capsys.readouterr().out.strip())
+    captions, french, translated = shown
+    if name == "florenz-tiny":
+        known = json.loads((CARDS / "results" / "sample-captions.json").read_text(encoding="utf-8"))["captions"]
+        assert captions == str(known["florenz-tiny"]["direct"])
+        assert french == "['Une image : chien, vélo et palmier.']"
+        spanish, scores = translated.splitlines()
         assert spanish == "['Una imagen: perro, bicicleta y palmera.']"
         assert scores.index("Palme") < scores.index("Fabrik")
+    else:
+        assert captions.startswith("{'en': ")
+        assert "hien, vélo et palmier.']" in french
 
 
 @pytest.mark.parametrize(
