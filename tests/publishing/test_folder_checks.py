@@ -73,7 +73,7 @@ DEFECTS = {
     ),
     "stray file": (lambda f: (f / "model.partial").write_text("x"), "does not belong"),
     "link": (lambda f: (f / "link.json").symlink_to("/etc/hostname"), "is a link out of the folder"),
-    "lost picture": (lambda f: (f / "coverage.png").unlink(), "shows the picture coverage.png, which is not"),
+    "lost picture": (lambda f: (f / "idea.png").unlink(), "shows the picture idea.png, which is not"),
     "lost licence": (lambda f: (f / "LICENSE").unlink(), "the licence file LICENSE is missing"),
     "notice without Gemma's terms": (
         lambda f: replace_text(f / "README.md", "license: apache-2.0", "license: gemma"),

@@ -148,8 +148,8 @@ def test_a_pull_that_cannot_begin_leaves_nothing(tmp_path, capsys):
 def test_shards_replace_the_whole_file_in_the_next_push_and_other_files_stay(hub, folder):
     assert hub.florenz("push", str(folder), REPO).returncode == 0
     assert "model.safetensors" in hub.files(REPO)[-1]
-    (folder / "coverage.png").rename(folder / "unused.png")
-    replace_text(folder / "README.md", "resolve/main/coverage.png", "resolve/main/unused.png")
+    (folder / "idea.png").rename(folder / "unused.png")
+    replace_text(folder / "README.md", "resolve/main/idea.png", "resolve/main/unused.png")
     model = FlorenzForConditionalGeneration.from_pretrained(folder)
     (folder / "model.safetensors").unlink()
     model.save_pretrained(folder, max_shard_size="8MB")
@@ -158,7 +158,7 @@ def test_shards_replace_the_whole_file_in_the_next_push_and_other_files_stay(hub
     after = hub.files(REPO)[-1]
     assert "model.safetensors" not in after  # it would be read instead of the shards
     assert "model.safetensors.index.json" in after
-    assert {"coverage.png", "unused.png"} <= set(after)
+    assert {"idea.png", "unused.png"} <= set(after)
 
 
 @pytest.mark.slow

@@ -77,9 +77,9 @@ def test_a_model_over_an_adapter_and_the_reverse_leave_nothing_stale(hub, folder
     push(adapter, REPO)
     local = {path.relative_to(adapter).as_posix() for path in adapter.rglob("*") if path.is_file()}
     assert hub.files() == local
-    (folder / "coverage.png").rename(folder / "unused.png")
+    (folder / "idea.png").rename(folder / "unused.png")
     path = folder / "README.md"
-    path.write_text(path.read_text(encoding="utf-8").replace("coverage.png", "unused.png"), encoding="utf-8")
+    path.write_text(path.read_text(encoding="utf-8").replace("idea.png", "unused.png"), encoding="utf-8")
     push(folder, REPO)
     assert hub.files() == {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
