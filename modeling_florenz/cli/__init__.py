@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 WELCOME = """Florenz: captions of images, and translations that look at the image.
 
   florenz caption photo.jpg --language de    write a caption
-  florenz translate photo.jpg --text "A man with a bat." --language de
+  florenz show photo.jpg                     see its words light their places
   florenz space                              try everything in the browser
 
 florenz --help lists all commands, florenz doctor checks the installation."""
@@ -40,6 +40,7 @@ def build_parser() -> argparse.ArgumentParser:
         push,
         scaling,
         score,
+        show,
         space,
         synthesize,
         train,
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
         caption,
         translate,
         score,
+        show,
         train,
         evaluate,
         build,

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ..inference.captioner import Captioner
 
 
+TASKS = ("caption", "detailed_caption", "more_detailed_caption")  # as in the processor, which imports torch
 QUANTIZATIONS = ("int8", "int4")  # as in checkpoint.quantization, which imports torch
 DTYPES = ("auto", "float32", "bfloat16")  # as in inference.captioner
 
@@ -86,6 +87,18 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
         dtype=arguments.dtype,
         image_guidance=arguments.image_guidance,
     )
+
+
+def read_languages(given: str, captioner: "Captioner") -> tuple[str, ...]:
+    """Read codes with commas between them, or `all` for those that the model knows.
+
+    Raises:
+        ValueError: one is named twice.
+    """
+    languages = captioner.languages if given == "all" else given.split(",")
+    if twice := [code for code in languages if languages.count(code) > 1]:
+        raise ValueError(f"language {twice[0]} is asked for twice: name it once")
+    return tuple(languages)
 
 
 def print_record(arguments: argparse.Namespace, record: dict[str, Any], *columns: str) -> None:

@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import add_beams, add_model, at_least_one, load_captioner, print_record
+from .arguments import TASKS, add_beams, add_model, at_least_one, load_captioner, print_record, read_languages
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .lines import one_line, paint, print_line
 
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from ..inference.sidecars import Sidecars
 
 
-TASKS = ("caption", "detailed_caption", "more_detailed_caption")  # as in the processor, which imports torch
 TABLES = (".jsonl", ".parquet")
 ABOUT = """Write captions of images: of files, folders, patterns, lists, tables, archives.
 
@@ -106,7 +105,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     captioner = load_captioner(arguments)
     options = BulkOptions(
         arguments.task,
-        _languages(arguments.language, captioner),
+        read_languages(arguments.language, captioner),
         arguments.prefix,
         arguments.via,
         arguments.beams,
@@ -184,13 +183,6 @@ def _check_output(arguments: argparse.Namespace) -> None:
         raise ValueError(f"--output is {output}: end its name in {' or '.join(TABLES)}")
     if any(os.path.exists(entry) and output.exists() and output.samefile(entry) for entry in arguments.images):
         raise ValueError(f"--output is {output}, which is to be read: give another name")
-
-
-def _languages(given: str, captioner: "Captioner") -> tuple[str, ...]:
-    languages = captioner.languages if given == "all" else given.split(",")
-    if twice := [code for code in languages if languages.count(code) > 1]:
-        raise ValueError(f"language {twice[0]} is asked for twice: name it once")
-    return tuple(languages)
 
 
 @contextmanager

@@ -35,6 +35,7 @@ COMMANDS = (
     "dataset",
     "space",
     "synthesize",
+    "show",
     "doctor",
     "completion",
 )
@@ -141,7 +142,7 @@ def test_florenz_alone_shows_what_most_people_want(capsys: pytest.CaptureFixture
     assert main([]) == 0
     lines = capsys.readouterr().out.splitlines()
     shown = [line.split()[:2] for line in lines if line.startswith("  florenz")]
-    assert shown == [["florenz", "caption"], ["florenz", "translate"], ["florenz", "space"]]
+    assert shown == [["florenz", "caption"], ["florenz", "show"], ["florenz", "space"]]
     assert all(len(line) <= 80 for line in lines)
 
 
