@@ -84,7 +84,7 @@ def test_several_pictures_are_a_sheet_and_one_is_not(tmp_path: Path) -> None:
 def test_what_the_model_does_not_know_is_said(tmp_path: Path) -> None:
     assert "mean nothing" not in page(tmp_path, exhibit())
     written = page(tmp_path, exhibit(), exhibit(is_unknown=True))
-    assert "Its words on 1 of 2 pictures probably mean nothing" in written
+    assert "Its words on 1 of these 2 pictures probably mean nothing" in written
     assert written.count("Of this picture, its words probably mean nothing") == 1
 
 
