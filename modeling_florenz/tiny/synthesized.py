@@ -21,17 +21,23 @@ from ..evaluation.scene_generation import generate, image_tokens
 from ..resumable import write_json
 from ..run_record import run_record
 from .evaluate import SEED
-from .model import build_model, export
+from .model import WIDTH, build_model, export
 
 
 MARGIN, LOWEST = 0.02, 0.5  # how much less is as good, and from where on the comparison says something
 
 
-def write_untrained(folder: Path) -> None:
-    """Write the shape of `florenz-tiny` with its trained vision tower, and encoder and decoder as they begin."""
-    torch.manual_seed(0)
+def write_untrained(folder: Path, width: int = WIDTH, seed: int = 0) -> None:
+    """Write the shape of `florenz-tiny` with its trained vision tower, and encoder and decoder as they begin.
+
+    Args:
+        folder: a new one.
+        width: of encoder and decoder, a multiple of 32.
+        seed: of their weights.
+    """
+    torch.manual_seed(seed)
     processor = load_processor(BUNDLED_NAME)
-    model = build_model(processor)
+    model = build_model(processor, width)
     model.model.vision_tower.load_state_dict(load_model(BUNDLED_NAME).model.vision_tower.state_dict())
     export(model, processor, folder)
 
@@ -64,7 +70,10 @@ def compare(world: dict[str, float], dataset: dict[str, float]) -> dict[str, Any
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(required=True, dest="what")
-    commands.add_parser("untrained").add_argument("folder", type=Path)
+    untrained = commands.add_parser("untrained")
+    untrained.add_argument("folder", type=Path)
+    untrained.add_argument("--width", type=int, default=WIDTH)
+    untrained.add_argument("--seed", type=int, default=0)
     compared = commands.add_parser("compare")
     compared.add_argument("world", type=Path, help="model folder of the run on the world")
     compared.add_argument("dataset", type=Path, help="model folder of the run on the dataset")
@@ -73,7 +82,7 @@ def main() -> None:
     compared.add_argument("--output", type=Path, required=True)
     arguments = parser.parse_args()
     if arguments.what == "untrained":
-        write_untrained(arguments.folder)
+        write_untrained(arguments.folder, arguments.width, arguments.seed)
         return
     found = compare(
         *(translations(path, arguments.languages, arguments.scenes) for path in (arguments.world, arguments.dataset))

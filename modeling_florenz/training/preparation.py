@@ -13,6 +13,7 @@ from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from ..resumable import keep_settings
 from .adapters import add_adapter, lora_config
+from .distillation import load_teacher
 from .feature_cache import FeatureCache
 from .loaded_data import Groups
 from .mixture import Mixture, target_shares
@@ -36,6 +37,7 @@ class Prepared:
         data: the recipe, its data, and the processor that reads it.
         model: the base model.
         base_digest: by which an adapter knows its base again.
+        teacher: to learn from, if the recipe names one.
         trainable: the model itself, or an adapter around it.
         train_data: the draws of all steps, in their order.
         eval_data: all rows in a fixed order; None where the recipe names none.
@@ -48,6 +50,7 @@ class Prepared:
     data: RecipeData
     model: FlorenzForConditionalGeneration
     base_digest: str
+    teacher: FlorenzForConditionalGeneration | None
     trainable: FlorenzForConditionalGeneration | PeftModel
     train_data: Mixture
     eval_data: Mixture | None
@@ -80,9 +83,15 @@ def prepare(data: RecipeData) -> Prepared:
     quantize = "int4" if arguments.method == "qlora" else None
     base_digest = stored_digest(find_model(arguments.model, arguments.revision))
     # A run never goes on from other weights than it began with, whatever they are called.
+    weights, teacher = {"base model": base_digest}, None
+    if arguments.teacher:
+        weights["teacher"] = stored_digest(find_model(arguments.teacher, arguments.teacher_revision))
     fix = "choose another output_dir or remove it"
-    keep_settings(recipe.output / "base.json", {"base model": base_digest}, f"{recipe.output} holds a run", fix)
+    keep_settings(recipe.output / "base.json", weights, f"{recipe.output} holds a run", fix)
     model = load_model(arguments.model, arguments.revision, dtype, quantize)
+    if arguments.teacher:
+        half = torch.bfloat16 if training.bf16 else torch.float32
+        teacher = load_teacher(arguments.teacher, arguments.teacher_revision, half, training.device)
     size = arguments.image_size
     keep = arguments.self_taught_keep
     groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
@@ -119,6 +128,7 @@ def prepare(data: RecipeData) -> Prepared:
         data=data,
         model=model,
         base_digest=base_digest,
+        teacher=teacher,
         trainable=adapt(model, arguments.method, adapter, bool(training.gradient_checkpointing)),
         train_data=Mixture(mixed, shares, draws, training.seed),
         eval_data=evaluation_order(data.evaluation, training.seed),

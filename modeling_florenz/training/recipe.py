@@ -58,6 +58,10 @@ class RecipeArguments:
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
     preference: float = 0.0  # beta of DPO: learn to prefer targets to incorrect ones; 0 learns the targets
+    teacher: str = ""  # folder or Hub repository of a Florenz with the same vocabularies to learn from; empty for none
+    teacher_revision: str | None = None  # branch, tag or commit of its repository
+    distillation: float = 0.5  # share of the loss that is the teacher's; the rest is that of the targets
+    distillation_temperature: float = 1.0  # above 1, more is learned from what the teacher finds unlikely
     augmentation: float = 0.0  # strength of random changes of the images, up to 1; 0 changes none
     average_checkpoints: int = 0  # at the end, take the mean of so many last checkpoints; 0 takes the last
     loss_chunk_size: int = 128  # target tokens whose logits exist at a time; 0 for all at once
@@ -68,7 +72,8 @@ class RecipeArguments:
 
     def __post_init__(self) -> None:
         # No shell has seen what comes from YAML.
-        self.model, self.data_folder = os.path.expanduser(self.model), os.path.expanduser(self.data_folder)
+        for name in ("model", "teacher", "data_folder"):
+            setattr(self, name, os.path.expanduser(getattr(self, name)))
         check_choice("method", self.method, METHODS)
         check_choice("lora_parts", self.lora_parts, LORA_PARTS)
         for name in ("hidden_sources", "rehearsal", "lora_dropout", "augmentation"):
@@ -99,6 +104,7 @@ class RecipeArguments:
                 "preference compares with the model without its adapter: use lora or qlora, without rehearsal and "
                 "cache_image_features"
             )
+        self._check_teacher()
         if self.cache_image_features and (
             self.vision_train_mode or self.method == "full" or self.lora_parts == "all-linear"
         ):
@@ -114,6 +120,19 @@ class RecipeArguments:
     def source_hiding(self) -> Hiding:
         """Return what the sources of translations hide."""
         return Hiding(self.hiding, self.grounding, tuple(self.hiding_languages), tuple(self.hidden_things))
+
+    def _check_teacher(self) -> None:
+        if not 0 < self.distillation <= 1:
+            raise ValueError(f"distillation must be a share above 0 and up to 1, not {self.distillation!r}")
+        if self.distillation_temperature <= 0:
+            raise ValueError(f"distillation_temperature must be above 0, not {self.distillation_temperature!r}")
+        if self.teacher and (self.preference or self.cache_image_features):
+            raise ValueError("a teacher sees the image itself: no preference and no cache_image_features beside it")
+        if self.teacher and self.loss_chunk_size:
+            raise ValueError(
+                f"loss_chunk_size is {self.loss_chunk_size} beside a teacher, whose logits are needed all at once: "
+                "set it to 0"
+            )
 
     def _check_hiding(self) -> None:
         if self.hidden_sources and self.source_hiding.mode in ("partial", "whole"):

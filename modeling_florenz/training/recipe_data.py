@@ -13,6 +13,7 @@ from ..data.rows import Rows, join
 from ..inference.scoring import check_whole
 from ..processing_florenz import FlorenzProcessor
 from .data_fingerprint import fingerprint, keep_fingerprint
+from .distillation import check_teacher
 from .evaluation_checks import check_loaded_evaluation
 from .kept_recipe import keep_recipe
 from .loaded_data import DataOptions, Groups, LoadedPart, group_parts, load_parts, tested_coco_ids
@@ -75,6 +76,8 @@ def load_data(recipe: Recipe) -> RecipeData:
         target_shares(arguments.shares, {name: len(group) for name, group in train.items()})
     if arguments.preference:
         check_preferences(train)
+    if arguments.teacher:
+        check_teacher(arguments.teacher, arguments.teacher_revision, processor)
     contrasts = load_contrasts(evaluation, processor)
     check_loaded_evaluation(recipe, evaluation, contrasts)
     warn_of_cut_targets(evaluation.values(), processor, "evaluation")

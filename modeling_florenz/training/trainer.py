@@ -17,6 +17,7 @@ from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, EvalLoopOutput, Tr
 from ..data.rows import Rows
 from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration
+from .distillation import distillation_loss
 from .eval_metrics import CONTRASTS
 from .feature_cache import FeatureCache
 from .preference import preference_loss
@@ -34,6 +35,9 @@ class FlorenzTrainer(Seq2SeqTrainer):
         loss_chunk_size: target tokens whose logits exist at a time while training; 0 for all.
         vision_train_mode: leave the vision tower in train mode, where it drops paths.
         preference: beta of DPO on `rejected_labels`; 0 learns the labels.
+        teacher: on the trainer's device, to learn from; None learns from targets alone.
+        distillation: share of the loss that is the teacher's.
+        distillation_temperature: see [`~modeling_florenz.training.distillation.distillation_loss`].
         florenz: the model inside, where `model` is an adapter around it.
         contrasts: rows with `incorrect` targets; evaluation counts how often the right one is likelier.
         contrasts_by_language: also count that for each language.
@@ -48,6 +52,9 @@ class FlorenzTrainer(Seq2SeqTrainer):
         loss_chunk_size: int = 0,
         vision_train_mode: bool = False,
         preference: float = 0.0,
+        teacher: FlorenzForConditionalGeneration | None = None,
+        distillation: float = 0.5,
+        distillation_temperature: float = 1.0,
         florenz: FlorenzForConditionalGeneration,
         contrasts: Rows | None = None,
         contrasts_by_language: bool = False,
@@ -61,6 +68,7 @@ class FlorenzTrainer(Seq2SeqTrainer):
         self.label_smoother = None
         self.loss_chunk_size, self.vision_train_mode = loss_chunk_size, vision_train_mode
         self.preference = preference
+        self.teacher, self.distillation, self.temperature = teacher, distillation, distillation_temperature
         self.florenz, self.contrasts, self.features = florenz, contrasts, features
         self.contrasts_by_language, self.written = contrasts_by_language, written
         self.steps_per_epoch = steps_per_epoch
@@ -108,7 +116,27 @@ class FlorenzTrainer(Seq2SeqTrainer):
             self._count(inputs)
         if isinstance(num_items_in_batch, torch.Tensor):
             num_items_in_batch = num_items_in_batch.clamp(min=1)  # a batch of broken images alone asks for nothing
+        if self.teacher is not None and model.training:
+            return self._distil(model, inputs, num_items_in_batch)
         return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+
+    def _distil(
+        self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: torch.Tensor | int | None
+    ) -> torch.Tensor:
+        assert self.teacher is not None
+        with torch.no_grad():
+            shown = {name: value for name, value in inputs.items() if name != "loss_smoothing"}
+            guide = self.teacher(**shown, use_cache=False).logits
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        labels = inputs["labels"]
+        taught = distillation_loss(outputs["logits"], guide, labels, self.temperature)
+        if num_items_in_batch is None:
+            taught = taught / labels.ne(-100).sum().clamp(min=1)
+        else:
+            taught = taught / num_items_in_batch
+            if self.args.average_tokens_across_devices:  # as Trainer does with its own loss
+                taught = taught * self.accelerator.num_processes
+        return (1 - self.distillation) * loss + self.distillation * taught
 
     def _count(self, inputs: dict[str, Any]) -> None:
         self._samples += len(inputs["labels"])

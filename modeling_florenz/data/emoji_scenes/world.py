@@ -295,15 +295,15 @@ class EmojiWorld:
         items = self.ambiguous_texts(count, seed, language)
         return [{**item, "image": self.render(item["scene"])} for item in items]
 
-    def ambiguous_texts(self, count: int, seed: int, language: str) -> list[dict[str, Any]]:
-        """Return the items of `ambiguous_pairs` with their `scene` in place of the image."""
+    def ambiguous_texts(self, count: int, seed: int, language: str, split: str = "test") -> list[dict[str, Any]]:
+        """Return the items of `ambiguous_pairs`, or such of training scenes, with their `scene` for the image."""
         _check_pair("translate", language)
         items: list[dict[str, Any]] = []
         index = 0
         while len(items) < 2 * count:
             rng = random.Random(f"ambiguous/{index}/{seed}")
-            scene, index = self.scene("test", index, seed), index + 1
-            if not (twins := self._twins(scene)):
+            scene, index = self.scene(split, index, seed), index + 1
+            if not (twins := self._twins(scene, split)):
                 continue
             position, twin = rng.choice(twins)
             words = self._names(scene, "en")
@@ -314,14 +314,14 @@ class EmojiWorld:
                 items.append(item | texts | {"key": self.key(shown)})
         return items
 
-    def _twins(self, scene: Scene) -> list[tuple[int, Scene]]:
-        """List the test scenes that differ from a scene in one noun of the same broader word, with its position."""
+    def _twins(self, scene: Scene, split: str) -> list[tuple[int, Scene]]:
+        """List the scenes of a split that differ from a scene in one noun of the same broader word, with its place."""
         twins = []
         for position, noun in enumerate(scene.nouns):
             for other, candidate in enumerate(self.nouns):
                 related = candidate.broader is not None and candidate.broader == self.nouns[noun].broader
                 nouns = (*scene.nouns[:position], other, *scene.nouns[position + 1 :])
-                if related and other not in scene.nouns and self.shows_held_out(nouns):
+                if related and other not in scene.nouns and self.shows_held_out(nouns) == (split == "test"):
                     twins.append((position, Scene(nouns, scene.background, scene.seed)))
         return twins
 
