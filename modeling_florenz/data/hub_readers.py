@@ -137,7 +137,10 @@ BLOCKS_AT_A_TIME = 2  # row groups whose rows are mixed, and which are kept in m
 
 
 class ArchiveReader:
-    """Read WebDataset archives: members whose names differ only in their endings are one record."""
+    """Read WebDataset archives: members whose names differ only in their endings are one record.
+
+    If its `json` member is a list, each entry is a record of the same image.
+    """
 
     in_blocks = False
 
@@ -175,7 +178,9 @@ class ArchiveReader:
             wanted = self.image_column or "of an image"
             raise ValueError(f"{name} of {self.files.place}: {key} has no member with the ending {wanted}")
         if place is not None:
-            yield Record(f"{name}#{key}", values, place)
+            entries = values.get("json")
+            for entry in entries if isinstance(entries, list) else [entries]:
+                yield Record(f"{name}#{key}", values if entry is None else {**values, "json": entry}, place)
 
     def _members(self, name: str) -> Iterator[tuple[tarfile.TarInfo, bytes | None]]:
         try:

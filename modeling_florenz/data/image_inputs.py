@@ -5,7 +5,7 @@ import os
 import re
 import tarfile
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -33,6 +33,7 @@ class ImageInput:
         content: the bytes of its file, where it is in a table or archive.
         problem: why it cannot be read, in one sentence.
         passed_over: whether it is of a kind that is not read, and no fault.
+        beside: what the column `beside` of its table says; None elsewhere.
     """
 
     name: str
@@ -40,6 +41,7 @@ class ImageInput:
     content: bytes | None = None
     problem: str | None = None
     passed_over: bool = False
+    beside: Any = None
 
     def read(self) -> bytes:
         """Return the bytes of its file."""
@@ -49,7 +51,11 @@ class ImageInput:
 
 
 def find_image_inputs(
-    given: Iterable[str], recursive: bool = False, column: str = "image", stream: BinaryIO | None = None
+    given: Iterable[str],
+    recursive: bool = False,
+    column: str = "image",
+    stream: BinaryIO | None = None,
+    beside: str = "",
 ) -> Iterator[ImageInput]:
     """Yield the images of files, folders, patterns such as `photos/*.jpg`, parquet tables and tar archives, in order.
 
@@ -58,6 +64,7 @@ def find_image_inputs(
         recursive: look into the folders within folders too; links to folders are not followed.
         column: of a parquet table, with the bytes or the paths of images.
         stream: an image, or a list with a path a line, such as standard input.
+        beside: of a parquet table, a column that is read along with the images; none if it is empty.
 
     Example:
 
@@ -73,11 +80,11 @@ def find_image_inputs(
             yield from _in_folder(Path(entry), recursive)
         elif glob.has_magic(entry) and not os.path.exists(entry) and not is_address(entry):
             found = sorted(glob.glob(entry, recursive=True))
-            yield from find_image_inputs(found, recursive, column)
+            yield from find_image_inputs(found, recursive, column, beside=beside)
             if not found:
                 yield ImageInput(entry, problem=f"{entry} matches no file")
         elif entry.lower().endswith(TABLE) and os.path.isfile(entry):
-            yield from _in_table(Path(entry), column)
+            yield from _in_table(Path(entry), column, beside)
         elif entry.lower().endswith(ARCHIVE) and os.path.isfile(entry):
             yield from _in_archive(Path(entry))
         else:
@@ -129,21 +136,23 @@ def _folders(folder: Path) -> Iterator[Path]:
         yield Path(place)
 
 
-def _in_table(path: Path, column: str) -> Iterator[ImageInput]:
+def _in_table(path: Path, column: str, beside: str = "") -> Iterator[ImageInput]:
     import pyarrow
     import pyarrow.parquet
 
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             names = table.schema_arrow.names
-            if column not in names:
-                reason = f"{path} has no column {column!r}, only {', '.join(names)}: name one with --image-column"
+            wanted = [column, *([beside] if beside else [])]
+            if missing := [name for name in wanted if name not in names]:
+                option = ": name one with --image-column" if missing[0] == column and not beside else ""
+                reason = f"{path} has no column {missing[0]!r}, only {', '.join(names)}{option}"
                 yield ImageInput(str(path), problem=reason)
                 return
             row = 0
-            for batch in table.iter_batches(batch_size=16, columns=[column]):
-                for value in batch.column(0).to_pylist():
-                    yield _of_row(path, row, value)
+            for batch in table.iter_batches(batch_size=16, columns=wanted):
+                for entry in batch.to_pylist():
+                    yield replace(_of_row(path, row, entry[column]), beside=entry[beside] if beside else None)
                     row += 1
     except (OSError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())

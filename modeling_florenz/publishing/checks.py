@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from ..card_template import UNFILLED
 from ..checkpoint.model_folder import CODE_FILES, PACKAGE
 from ..checkpoint.sources import read_json, weight_files
-from .leaks import check_file
+from .leaks import DATA, check_file
 
 
 _PICTURE = re.compile(r"!\[[^]]*\]\((?:https://huggingface\.co/\S+?/resolve/main/)?([^):]+)\)")
@@ -34,9 +34,9 @@ def kind_of(folder: Path) -> str:
         raise ValueError(f"{folder} holds a model and an adapter: keep one of them")
     if found:
         return found[0]
-    if any(folder.rglob("*.parquet")):
+    if any(path for ending in DATA for path in folder.rglob(f"*{ending}")):
         return "dataset"
-    raise ValueError(f"{folder} holds no model, no adapter and no parquet files: give one of these folders")
+    raise ValueError(f"{folder} holds no model, no adapter and no parquet files or archives: give one of these")
 
 
 def files_of(folder: Path) -> list[Path]:

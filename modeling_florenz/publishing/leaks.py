@@ -5,8 +5,9 @@ from pathlib import Path
 
 
 PICKLED = (".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt", ".npy", ".joblib")
-# Numbers alone, whose headers are checked elsewhere.
-_NUMBERS = (".safetensors", ".parquet")
+DATA = (".parquet", ".tar")  # of datasets
+# Numbers and pictures, in which texts would be found by chance; headers are checked elsewhere.
+_NUMBERS = (".safetensors", *DATA)
 _LITTER = re.compile(
     r"\.(partial|lock|incomplete|pyc|tmp|swp|orig|rej|bak)$|~$"
     r"|(^|/)(\.DS_Store|\._[^/]*|Thumbs\.db|desktop\.ini|\.directory|\.nfs[^/]*|nohup\.out|slurm-[^/]*\.out|core\.\d+)$"

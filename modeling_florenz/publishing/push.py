@@ -10,12 +10,12 @@ from huggingface_hub.errors import HfHubHTTPError, RepositoryNotFoundError
 from .. import __version__
 from ..checkpoint.model_folder import CODE_FILES
 from .checks import check_folder, files_of, kind_of
-from .leaks import PICKLED
+from .leaks import DATA, PICKLED
 from .stored_files import is_stored
 
 
 TAG = f"v{__version__}"
-_WEIGHTS = (".safetensors", ".safetensors.index.json", ".parquet")
+_WEIGHTS = (".safetensors", ".safetensors.index.json", *DATA)
 # What decides how a folder is read: a stale one beside new files would make another model of them.
 _DECIDING = {
     *CODE_FILES,

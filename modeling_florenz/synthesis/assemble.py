@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
-from datasets import Features, Image
+from datasets import Features, Image, Value
 
 from ..data.columns import COLUMNS
 from .closest_pairs import ClosestPairs
@@ -28,18 +28,25 @@ class AssembleRows:
         options: languages of captions and of translations.
         seed: of subsets and orders, together with the image and the language.
         min_characters: of an English side that is translated.
+        nsfw: whether the source says how fit for work an image is.
     """
 
     options: Assemble
     seed: int
     min_characters: int
+    nsfw: bool = False
 
     name = "assemble"
-    schema: pa.Schema = FEATURES.arrow_schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns of training, and `nsfw` where it is known."""
+        return Features({**FEATURES, **({"nsfw": Value("string")} if self.nsfw else {})}).arrow_schema
 
     def settings(self) -> Row:
         """Return languages, seed and bound."""
-        return {**asdict(self.options), "seed": self.seed, "min_characters": self.min_characters}
+        known = {"nsfw": True} if self.nsfw else {}
+        return {**asdict(self.options), "seed": self.seed, "min_characters": self.min_characters, **known}
 
     def make(self, *inputs: list[Row]) -> Made:
         """Assemble the rows of a shard of images: what is said about them, and the pairs matched to them."""
@@ -56,8 +63,8 @@ class AssembleRows:
             if not unique:
                 made.skip(key, "image with no text")
             for number, row in enumerate(unique):
-                shown = {"bytes": image["bytes"], "path": None}
-                made.rows.append({**row, "image": shown, "references": [row["target"]], "key": f"{key}#{number}"})
+                shown = {"image": {"bytes": image["bytes"], "path": None}, "nsfw": image["nsfw"]}
+                made.rows.append({**row, **shown, "references": [row["target"]], "key": f"{key}#{number}"})
         return made
 
     def _about(self, key: str, texts: Sequence[Row]) -> Iterator[Row]:
@@ -115,7 +122,7 @@ def assemble_batches(
         digests = [images.digests[number], kept.digests[number], said.digests[number] if said else ""]
         yield Batch(
             digest_of(digests, matched),
-            (Shard(path, ("key", "bytes")), Shard(kept.paths[number], ("key",)), texts, matched),
+            (Shard(path, ("key", "bytes", "nsfw")), Shard(kept.paths[number], ("key",)), texts, matched),
             images.counts[number],
         )
 

@@ -10,6 +10,7 @@ from PIL import Image
 from ..card_template import fill, find_cards, table
 from ..resumable import write_json, write_text
 from ..run_record import shorten
+from .archives import ENDINGS
 from .pipeline import Synthesis
 from .recipe import SCENES, Recipe
 from .shards import Row, Shard
@@ -26,6 +27,7 @@ _FIELDS = {
     "target": "what a model should write",
     "references": "the target, as a list",
     "key": "digest of the image's file, and the number of the row",
+    "nsfw": "how fit for work the image is, as its source says",
 }
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -50,6 +52,13 @@ def write_card(recipe: Recipe, run: Synthesis, folder: Path) -> None:
     }
     write_json(folder / "statistics.json", statistics)
     languages = sorted({group.partition("/")[2] for group in groups} | {"en"})
+    inside = "json." if recipe.format == "webdataset" else ""
+    fields = {
+        name if name == "image" else f"{inside}{name}": what
+        for name, what in _FIELDS.items()
+        if name != "nsfw" or recipe.images.nsfw
+    }
+    data = f"data/train-*.{ENDINGS[recipe.format]}"
     metadata = DatasetCardData(
         language=languages,
         license=recipe.license,
@@ -59,19 +68,20 @@ def write_card(recipe: Recipe, run: Synthesis, folder: Path) -> None:
         annotations_creators=["machine-generated"],
         multilinguality=["multilingual", "translation"],
         tags=["florenz", "image-captioning", "multimodal-translation", "synthetic"],
-        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": "data/train-*.parquet"}]}],
+        configs=[{"config_name": "default", "data_files": [{"split": "train", "path": data}]}],
     )
-    where = f'"{recipe.repository}"' if recipe.repository else '"parquet", data_files="data/train-*.parquet"'
+    where = f'"{recipe.repository}"' if recipe.repository else f'"{recipe.format}", data_files="{data}"'
     values = {
         "name": recipe.name,
         "summary": recipe.summary,
         "examples": _examples(rows.shards(), folder),
         "quick_start": f'rows = load_dataset({where}, split="train", streaming=True)\nprint(next(iter(rows)))',
         "place": f"repo: {recipe.repository}" if recipe.repository else f"folder: {run.folder.name}",
+        "columns": ", ".join(f"{name}: {inside}{name}" for name in ("task", "language", "source", "target")),
         "languages": ", ".join(sorted({group.partition("/")[2] for group in groups})),
         "processor": recipe.processor or "florenz-tiny",
         "groups": _groups(groups),
-        "fields": table([(f"`{name}`", what) for name, what in _FIELDS.items()], ("field", "what")),
+        "fields": table([(f"`{name}`", what) for name, what in fields.items()], ("field", "what")),
         "sources": _sources(recipe, run),
         "making": _making(recipe),
         "left_out": _left_out(run),

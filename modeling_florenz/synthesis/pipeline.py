@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..data.files import read_json_lines
 from ..resumable import hold, whole_file, whole_folder
+from .archives import ENDINGS, write_archive
 from .assemble import AssembleRows, assemble_batches
 from .closest_pairs import ClosestPairs
 from .deduplicate import DropImages, drop_batches
@@ -101,8 +102,10 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
         with whole_folder(folder, replace=True) as partial:
             paths = [path for path, count in zip(rows.paths, rows.counts, strict=True) if count]
             (partial / "data").mkdir()
+            place = _link if recipe.format == "parquet" else write_archive
             for number, path in enumerate(paths):
-                _link(path, partial / "data" / f"train-{number:05d}-of-{len(paths):05d}.parquet")
+                name = f"train-{number:05d}-of-{len(paths):05d}.{ENDINGS[recipe.format]}"
+                place(path, partial / "data" / name)
             write_card(recipe, run, partial)
         return run
 
@@ -138,7 +141,8 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
         match = MatchPairs(recipe.match, vectors.paths)
         matched = ask(match, match_batches(found, vectors), total=sum(found.counts))
         steps += [found, vectors, matched]
-    assemble = AssembleRows(recipe.assemble, recipe.seed, recipe.filter.min_characters)
+    nsfw = bool(recipe.images.nsfw)
+    assemble = AssembleRows(recipe.assemble, recipe.seed, recipe.filter.min_characters, nsfw)
     with _closest(matched, recipe, work) as pairs:
         rows = run_step(assemble, assemble_batches(images, kept, said, pairs), work, processes, sum(kept.counts))
     return Synthesis(folder, [*steps, rows], tested)

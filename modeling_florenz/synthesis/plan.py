@@ -54,7 +54,8 @@ def plan(recipe: Recipe, folder: Path, limit: int = 0) -> list[PlannedStep]:
     work = work_folder(folder)
     lines, languages = check_lines(recipe.bitexts), recipe.assemble.translations
     files = sum(len([code for code in entry.translations if code in languages]) for entry in recipe.bitexts)
-    pairs = min(lines, limit * files + sum(entry.scenes for entry in recipe.bitexts)) if limit else lines
+    if limit:
+        lines = min(lines, limit * files + sum(min(entry.scenes, limit) for entry in recipe.bitexts))
     images = sum(batch.rows for batch in image_batches(recipe.images, recipe.shard, limit))
     if not images:
         raise ValueError("images.paths names no image: name files, folders, parquet tables or tar archives")
@@ -63,7 +64,7 @@ def plan(recipe: Recipe, folder: Path, limit: int = 0) -> list[PlannedStep]:
         steps.append(("describe", images, recipe.describe.endpoint or recipe.describe.model))
         steps.append(("translate", images, recipe.translate.model if recipe.translate else ""))
     if recipe.match:
-        steps += [("bitexts", pairs, ""), ("embed", images, recipe.match.model), ("match", pairs, recipe.match.model)]
+        steps += [("bitexts", lines, ""), ("embed", images, recipe.match.model), ("match", lines, recipe.match.model)]
     return [_planned(work, *step) for step in [*steps, ("assemble", images, "")]]
 
 
@@ -87,7 +88,7 @@ def describe_plan(recipe: Recipe, steps: list[PlannedStep], folder: Path) -> lis
 
 def _planned(work: Path, name: str, rows: int, model: str) -> PlannedStep:
     folder = work / name
-    done = min(rows, sum(meta["rows"] + len(meta["skipped"]) for meta in map(shard_meta, _shards(folder)) if meta))
+    done = min(rows, sum(meta["read"] for meta in map(shard_meta, _shards(folder)) if meta))
     rate = rate_of(folder)
     start, pace, size = 0.0, *map(float, _ASSUMED[name])
     seconds = 1 / pace

@@ -34,7 +34,7 @@ class Pool:
     def submit(self, number: int, batch: Batch, path: Path, base: str) -> list[int]:
         """Begin a shard; return the numbers of those that are finished."""
         if self.processes == 1:
-            write_shard(path, self.step.schema, self.step.make(*batch.load()), batch.digest, base)
+            write_shard(path, self.step.schema, self.step.make(*batch.load()), batch, base)
             return [number]
         if self.executor is None:
             context = multiprocessing.get_context("spawn")
@@ -93,4 +93,4 @@ def _end_with(parent: Any) -> None:
 
 def _make(batch: Batch, path: Path, base: str) -> None:
     step = _current()[0]
-    write_shard(path, step.schema, step.make(*batch.load()), batch.digest, base)
+    write_shard(path, step.schema, step.make(*batch.load()), batch, base)

@@ -75,7 +75,7 @@ class _Writer:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         batch, path, base = row["shard"]
         try:
-            write_shard(path, self.step.schema, self.step.make(*batch.load()), batch.digest, base)
+            write_shard(path, self.step.schema, self.step.make(*batch.load()), batch, base)
         except (ValueError, OSError) as error:  # said by the driver: Ray would wrap it in a traceback
             return {"number": row["number"], "problem": str(error)}
         return {"number": row["number"], "problem": ""}

@@ -9,6 +9,7 @@ from ..data.columns import ISO_639_1
 from ..inference.language_names import NLLB_CODES
 
 
+FORMATS = ("parquet", "webdataset")
 SCENES = "emoji_scenes"  # in the place of a model: what the world of the scenes knows itself
 DESCRIBE = (
     "Describe the image in detail. If you see text or objects, describe them in detail, as well as all other "
@@ -24,6 +25,7 @@ class Images:
         paths: files, folders, patterns, parquet tables and tar archives.
         scenes: so many emoji scenes, in place of `paths`.
         column: of parquet tables.
+        nsfw: column of parquet tables that says how fit for work an image is; the data gets it as the column `nsfw`.
         captions: JSON lines with `image`, a file name, and `text`, in English, which are translated with the
             description as context; empty if there are none.
         source, license: for the card.
@@ -34,6 +36,7 @@ class Images:
     paths: list[str] = field(default_factory=list)
     scenes: int = 0
     column: str = "image"
+    nsfw: str = ""
     captions: str = ""
 
 
@@ -156,6 +159,7 @@ class Recipe:
         seed: of subsets and orders.
         shard: images in a shard; sentences are twenty times as many.
         processor: whose tokenizers count tokens; the bundled one if left out.
+        format: of the data: `parquet`, or `webdataset` for tar archives with one record an image.
         ray: address of a Ray cluster that runs the models, or `local`; empty for this machine alone.
     """
 
@@ -174,6 +178,7 @@ class Recipe:
     seed: int = 0
     shard: int = 256
     processor: str = ""
+    format: str = "parquet"
     ray: str = ""
 
     def __post_init__(self) -> None:
@@ -206,6 +211,8 @@ def _check(recipe: Recipe) -> None:
         raise ValueError(f"assemble.captions: nothing is translated into {lost[0]!r}: name it in translate.languages")
     if recipe.assemble.captions and recipe.describe is None:
         raise ValueError("assemble.captions asks for captions, but nothing describes the images: add describe")
+    if recipe.format not in FORMATS:
+        raise ValueError(f"format must be {' or '.join(FORMATS)}, not {recipe.format!r}")
     if bool(recipe.images.paths) == bool(recipe.images.scenes):
         raise ValueError("images needs paths or a number of scenes, and not both")
     if recipe.translate and recipe.describe is None:

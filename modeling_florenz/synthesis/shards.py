@@ -78,7 +78,11 @@ class Step(Protocol):
     """A step: a function of rows, with the settings that it depends on. It is sent to other processes unused."""
 
     name: str
-    schema: pa.Schema
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Return the columns of its shards."""
+        ...
 
     def settings(self) -> Row:
         """Return all that its rows depend on besides the inputs."""
@@ -147,11 +151,12 @@ def rate_of(folder: Path) -> dict[str, float] | None:
     return read_settings(path, "remove it") if path.is_file() else None
 
 
-def write_shard(path: Path, schema: pa.Schema, made: Made, inputs: str, base: str) -> None:
-    """Write a shard, whole or not at all; values that occur several times in a row group are stored once."""
+def write_shard(path: Path, schema: pa.Schema, made: Made, batch: Batch, base: str) -> None:
+    """Write the shard of a batch, whole or not at all; values that a row group has several times are stored once."""
     keys = [str(row.get("key", number)) for number, row in enumerate(made.rows)]
     skipped = [[entry.key, entry.reason, entry.detail, entry.fault] for entry in made.skipped]
-    meta = {"inputs": inputs, "content": digest_of(base, inputs, keys), "rows": len(keys), "skipped": skipped}
+    content = digest_of(base, batch.digest, keys)
+    meta = {"inputs": batch.digest, "content": content, "read": batch.rows, "rows": len(keys), "skipped": skipped}
     schema = schema.with_metadata({**(schema.metadata or {}), _META: json.dumps(meta).encode()})
     with whole_file(path) as partial, pq.ParquetWriter(partial, schema, dictionary_pagesize_limit=1 << 30) as writer:
         # Row group by row group: all rows of an image repeat it in memory.

@@ -41,6 +41,7 @@ class ReadImages:
             "bytes": pa.binary(),
             "hash": pa.binary(8),
             "grey": pa.binary(1024),
+            "nsfw": pa.string(),
         }
     )
 
@@ -68,7 +69,8 @@ class ReadImages:
                 continue
             hash_, grey = signature(image)
             key = sha256(content).hexdigest()[:20]
-            made.rows.append({"key": key, "name": row["name"], "bytes": content, "hash": hash_, "grey": grey})
+            said = {"name": row["name"], "bytes": content, "nsfw": row["nsfw"]}
+            made.rows.append({"key": key, "hash": hash_, "grey": grey, **said})
         return made
 
     def _content(self, row: Row) -> bytes:
@@ -90,8 +92,12 @@ def image_batches(images: Images, size: int, limit: int = 0) -> Iterator[Batch]:
 def _image_rows(images: Images) -> Iterator[Row]:
     for number in range(images.scenes):
         yield _image_row(f"{SCENES_NAMED}{number}")
-    for image in find_image_inputs(map(os.path.expanduser, images.paths), recursive=True, column=images.column):
+    paths = map(os.path.expanduser, images.paths)
+    for image in find_image_inputs(paths, recursive=True, column=images.column, beside=images.nsfw):
         row = _image_row(image.name, image.path, image.content, image.problem, image.passed_over)
+        if image.beside is not None:
+            row["nsfw"] = str(image.beside)
+            row["stamp"].append(row["nsfw"])
         if image.path is not None and not image.problem:
             try:
                 stat = os.stat(image.path)
@@ -115,6 +121,7 @@ def _image_row(
         "content": content,
         "problem": problem,
         "passed_over": passed_over,
+        "nsfw": None,
         "stamp": stamp,
     }
 
@@ -190,7 +197,8 @@ def pair_batches(bitexts: list[Bitexts], languages: list[str], size: int, limit:
 
     def rows() -> Iterator[Row]:
         for origin, entry in enumerate(bitexts):
-            found = _scene_pairs(entry.scenes, languages) if entry.scenes else _file_pairs(entry, languages, limit)
+            scenes = min(entry.scenes, limit or entry.scenes)
+            found = _scene_pairs(scenes, languages) if scenes else _file_pairs(entry, languages, limit)
             for number, (language, english, target) in enumerate(found):
                 mark = sha256(f"{language} {normal_form(english)} {normal_form(target)}".encode()).digest()[:8]
                 again = int.from_bytes(mark, "big") in seen

@@ -4,6 +4,8 @@ import json
 import tarfile
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from chat_endpoint import serve_chat
 from PIL import Image
@@ -103,3 +105,15 @@ def test_finished_shards_stay_when_the_endpoint_goes_away(tmp_path: Path, capsys
         assert _run(output, server.address, *changes) == 0
         assert len(server.requests) == asked
     assert sum(path.stat().st_size > 0 for path in output.glob("data/*.parquet")) == 2
+
+
+def test_what_a_table_says_of_its_images_goes_into_the_data(tmp_path: Path) -> None:
+    files = [path.read_bytes() for path in sorted(_photos(tmp_path / "photos", 2).iterdir())]
+    pq.write_table(pa.table({"image": files, "unsafe": [True, None]}), tmp_path / "photos.parquet")
+    changes = [f"images.paths=[{tmp_path / 'photos.parquet'}]", "images.nsfw=unsafe"]
+    with serve_chat() as server:
+        assert _run(tmp_path / "made", server.address, *changes) == 0
+        assert _run(tmp_path / "other", server.address, changes[0], "images.nsfw=nude") == 2
+    (shard,) = (tmp_path / "made" / "data").iterdir()
+    assert set(pq.read_table(shard, columns=["nsfw"])["nsfw"].to_pylist()) == {"True", None}
+    assert "| `nsfw` | how fit for work" in (tmp_path / "made" / "README.md").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """The emoji recipe from end to end: a dataset with a card, made again with the same bytes, that training reads."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -106,3 +107,24 @@ def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path, capsys
     assert _synthesize(tmp_path / "mine", "--set", "bitexts=[]", "--set", "match=null") == 2
     assert "holds something else than a synthesized dataset" in capsys.readouterr().err
     assert (tmp_path / "mine" / "diary.txt").read_text() == "dear diary"
+
+
+def test_archives_hold_the_same_rows_and_each_image_once(made: Path, tmp_path: Path) -> None:
+    shutil.copytree(made.with_name("emoji.work"), tmp_path / "tars.work")
+    assert _synthesize(tmp_path / "tars", "--set", "format=webdataset") == 0
+    assert check_folder(tmp_path / "tars") == []
+    card = (tmp_path / "tars" / "README.md").read_text(encoding="utf-8")
+    assert "columns: {task: json.task, language: json.language, source: json.source, target: json.target}" in card
+    names = ("task", "language", "source", "target")
+    inside = HubPlace(columns={name: f"json.{name}" for name in names})
+    plain = HubPlace(columns={name: name for name in names})
+    for language in ("de", "zh"):
+        tars = find_dataset("hub").load(Part("train", language, tmp_path / "tars", hub=inside))
+        tables = find_dataset("hub").load(Part("train", language, made, hub=plain))
+        said = [[tuple(row[name] for name in names) for row in rows.without_images()] for rows in (tars, tables)]
+        assert len(said[0]) > 10
+        assert said[0] == said[1]
+        assert tars[0]["image"].tobytes() == tables[0]["image"].tobytes()
+    streamed = load_dataset("webdataset", data_files=str(tmp_path / "tars" / "data" / "*.tar"), split="train")
+    assert len(streamed) == 24
+    assert streamed[0]["json"][0]["key"] == f"{streamed[0]['__key__']}#0"

@@ -65,7 +65,7 @@ def test_the_time_of_a_pair_does_not_grow_from_ten_thousand_to_a_million(tmp_pat
     vectors = [{"key": str(number), "vector": list(vector)} for number, vector in enumerate(Oracle().known)]
     from modeling_florenz.synthesis.embed import EmbedImages
 
-    write_shard(tmp_path / "embed.parquet", EmbedImages.schema, Made(vectors), "", "")
+    write_shard(tmp_path / "embed.parquet", EmbedImages.schema, Made(vectors), Batch("", (), IMAGES), "")
     del vectors
     step = OracleMatch(Match(model="oracle", top=5, threshold=-1.0), [tmp_path / "embed.parquet"])
     _seconds_a_pair(step, SHARD, tmp_path / "warm")  # loads the index
