@@ -58,7 +58,7 @@ class RecipeArguments:
     )
     cache_image_features: bool = False  # keep the frozen tower's output of each image in output_dir
     preference: float = 0.0  # beta of DPO: learn to prefer targets to incorrect ones; 0 learns the targets
-    teacher: str = ""  # folder or Hub repository of a Florenz with the same vocabularies to learn from; empty for none
+    teacher: str | None = None  # folder or Hub repository of a Florenz with the same vocabularies, to learn from
     teacher_revision: str | None = None  # branch, tag or commit of its repository
     distillation: float = 0.5  # share of the loss that is the teacher's; the rest is that of the targets
     distillation_temperature: float = 1.0  # above 1, more is learned from what the teacher finds unlikely
@@ -72,8 +72,8 @@ class RecipeArguments:
 
     def __post_init__(self) -> None:
         # No shell has seen what comes from YAML.
-        for name in ("model", "teacher", "data_folder"):
-            setattr(self, name, os.path.expanduser(getattr(self, name)))
+        self.model, self.data_folder = os.path.expanduser(self.model), os.path.expanduser(self.data_folder)
+        self.teacher = self.teacher and os.path.expanduser(self.teacher)
         check_choice("method", self.method, METHODS)
         check_choice("lora_parts", self.lora_parts, LORA_PARTS)
         for name in ("hidden_sources", "rehearsal", "lora_dropout", "augmentation"):

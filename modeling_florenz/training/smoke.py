@@ -34,7 +34,7 @@ def smoke_values(values: dict[str, Any], folder: Path) -> dict[str, Any]:
         "model": _narrow_model(folder / "model") if recipe.method == "qlora" else BUNDLED_NAME,
         "revision": None,
         "base_id": None,
-        "teacher": BUNDLED_NAME if recipe.teacher else "",
+        "teacher": BUNDLED_NAME if recipe.teacher else None,
         "teacher_revision": None,
         "output_dir": str(folder / "run"),
         "data_folder": str(folder / "data"),
