@@ -705,6 +705,20 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             "model.encoder.embed_tokens" if target == "embeddings.word_embeddings" else target
         )
 
+    def add_adapter(self, adapter_config: Any, adapter_name: str | None = None) -> None:
+        """Put an adapter of peft into the model; see transformers.
+
+        Raises:
+            ValueError: the installed peft is too old for this way; another is named.
+        """
+        try:
+            super().add_adapter(adapter_config, adapter_name)
+        except ValueError as error:
+            if "version of PEFT" not in str(error):
+                raise
+            # The version that transformers asks for can be newer than all that are released.
+            raise ValueError(f"{error}, or peft.get_peft_model(model, adapter_config), which takes any") from None
+
     def prepare_decoder_input_ids_from_labels(self, labels: torch.LongTensor) -> torch.LongTensor:
         """Shift labels one to the right behind the start id, with pads in place of -100. Shape `(batch, length)`."""
         return shift_tokens_right(labels, self.config.pad_token_id, self.config.decoder_start_token_id)

@@ -1,8 +1,10 @@
 """LoRA by part: which layers, how many parameters, and that nothing is lost by saving, merging or switching."""
 
+import importlib.metadata
+
 import pytest
 import torch
-from peft import PeftModel
+from peft import PeftModel, get_peft_model
 from tiny_models import KINDS, tiny_inputs, tiny_labels, tiny_model
 
 from modeling_florenz import FlorenzConfig, FlorenzForConditionalGeneration
@@ -165,3 +167,22 @@ def test_a_step_changes_the_chosen_rows_of_the_embedding_and_no_others():
 def test_an_unknown_part_is_refused():
     with pytest.raises(ValueError, match="lora_parts must be one of cross_attention, decoder"):
         lora_config(tiny_model("bart"), "vision")
+
+
+@pytest.mark.parametrize("has_wanted_version", [True, False])
+def test_add_adapter_works_or_names_what_does(has_wanted_version, monkeypatch):
+    model, settings = tiny_model("bart"), lora_config(tiny_model("bart"), "decoder", rank=2)
+    installed = importlib.metadata.version
+    version = "99.0" if has_wanted_version else "0.21.2"
+    with monkeypatch.context() as patch:
+        patch.setattr(importlib.metadata, "version", lambda name: version if name == "peft" else installed(name))
+        if has_wanted_version:
+            model.add_adapter(settings)
+            assert any("lora_A" in name for name, _ in model.named_parameters())
+            with pytest.raises(ValueError, match="already exists") as error:
+                model.add_adapter(settings)
+            assert "get_peft_model" not in str(error.value)
+            return
+        with pytest.raises(ValueError, match=r"please use a version >= .*, or peft\.get_peft_model"):
+            model.add_adapter(settings)
+    assert get_peft_model(model, settings)(**tiny_inputs(), labels=tiny_labels()).logits.isfinite().all()
