@@ -61,7 +61,9 @@ def first_difference(kept: dict[str, Any], found: dict[str, Any]) -> str | None:
         if part == kept[name]:
             continue
         if part.get("commit") != kept[name].get("commit"):
-            return f"{name} was at commit {kept[name].get('commit')} and is at {part.get('commit')}"
+            commit = kept[name].get("commit")
+            again = f" (revision: {commit} in the recipe brings it back)" if commit else ""
+            return f"{name} was at commit {commit} and is at {part.get('commit')}{again}"
         if part["rows"] != kept[name]["rows"]:
             return f"{name} had {kept[name]['rows']:,} rows and has {part['rows']:,}"
         for kind in ("texts", "images"):

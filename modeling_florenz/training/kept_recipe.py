@@ -62,10 +62,22 @@ def keep_recipe(output: Path, values: dict[str, Any], write: bool) -> None:
             before = None
         if not isinstance(before, dict):
             raise ValueError(f"{kept} is broken: {fix}")
-        check_settings(before, values, f"{output} holds a run", fix, (*FREE, *_LENGTHS))
+        check_settings(_by_commit(before), _by_commit(values), f"{output} holds a run", fix, (*FREE, *_LENGTHS))
         _check_length(output, before, values)
     if write:
         write_text(kept, to_yaml(values, sort_keys=True))
+
+
+def _by_commit(values: dict[str, Any]) -> dict[str, Any]:
+    """Leave out the revisions of datasets: the fingerprint of the data holds the commits that they named."""
+    sources = {name: values[name] for name in ("train_data", "eval_data") if isinstance(values.get(name), list)}
+    return values | {
+        name: [
+            {key: value for key, value in entry.items() if key != "revision"} if isinstance(entry, dict) else entry
+            for entry in entries
+        ]
+        for name, entries in sources.items()
+    }
 
 
 def _check_length(output: Path, before: dict[str, Any], values: dict[str, Any]) -> None:

@@ -14,11 +14,11 @@ from transformers import TrainerCallback, TrainerControl, TrainerState, Training
 
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from .preparation import Prepared, prepare
-from .recipe import Recipe, parse_recipe
+from .recipe import parse_recipe
 from .recipe_data import load_data
 from .run_log import held_memory_gb
-from .trainer import FlorenzTrainer
 from .training_data import TrainingCollator
+from .training_run import make_trainer
 
 
 TIMED_STEPS, _UNTIMED_STEPS = 10, 2  # the first steps make buffers that later ones find
@@ -92,6 +92,8 @@ def look_ahead(prepared: Prepared) -> Outlook:
 def dry_run(values: dict[str, Any]) -> Outlook:
     """Load everything, time ten steps and write nothing to the folder of the run.
 
+    Of what the model itself writes before the first step, a few texts are written and the rest is counted.
+
     Args:
         values: a recipe as `read_recipe` returns it.
 
@@ -101,9 +103,9 @@ def dry_run(values: dict[str, Any]) -> Outlook:
     with tempfile.TemporaryDirectory(prefix="florenz-dry-run-") as folder:
         few = min(_LOOKED_AT, parse_recipe(values).arguments.rehearsal_examples)
         recipe = parse_recipe({**values, "output_dir": folder, "rehearsal_examples": few})
-        prepared = prepare(load_data(recipe))
+        prepared = prepare(load_data(recipe), captioned=_LOOKED_AT)
         outlook = look_ahead(prepared)
-        return dataclasses.replace(outlook, seconds_per_step=_seconds_per_step(prepared, recipe, Path(folder)))
+        return dataclasses.replace(outlook, seconds_per_step=_seconds_per_step(prepared, Path(folder)))
 
 
 class _Clock(TrainerCallback):
@@ -120,10 +122,10 @@ class _Clock(TrainerCallback):
         return control
 
 
-def _seconds_per_step(prepared: Prepared, recipe: Recipe, folder: Path) -> float:
-    clock, arguments = _Clock(), recipe.arguments
+def _seconds_per_step(prepared: Prepared, folder: Path) -> float:
+    clock = _Clock()
     training = dataclasses.replace(
-        recipe.training,
+        prepared.recipe.training,
         output_dir=str(folder / "timed"),
         save_strategy="no",
         eval_strategy="no",
@@ -131,18 +133,7 @@ def _seconds_per_step(prepared: Prepared, recipe: Recipe, folder: Path) -> float
         report_to=[],
         logging_strategy="no",
     )
-    trainer = FlorenzTrainer(
-        model=prepared.trainable,
-        args=training,
-        data_collator=TrainingCollator(prepared.processor, arguments.image_size, prepared.features),
-        train_dataset=prepared.train_data,
-        processing_class=prepared.processor,
-        callbacks=[clock],
-        loss_chunk_size=arguments.loss_chunk_size,
-        vision_train_mode=arguments.vision_train_mode,
-        florenz=prepared.model,
-        features=prepared.features,
-    )
+    trainer = make_trainer(prepared, training, [clock])
     trainer.train()
     timed = max(1, min(TIMED_STEPS, training.max_steps - _UNTIMED_STEPS))
     return (clock.ended - clock.started) / timed
@@ -157,9 +148,11 @@ def _memory_gb(prepared: Prepared) -> float:
     longest = _longest(prepared)
     one, two = (_needed_bytes(prepared, longest * rows) for rows in (1, 2))
     kept = one + (training.train_batch_size - 1) * max(0, two - one)
-    all_tokens = training.train_batch_size * prepared.processor.max_target_length
-    chunk = prepared.recipe.arguments.loss_chunk_size or all_tokens
-    logits = _COPIES_OF_LOGITS * 4 * chunk * prepared.model.config.get_text_config().vocab_size
+    arguments = prepared.recipe.arguments
+    all_tokens = training.train_batch_size * prepared.processor.max_target_length * (2 if arguments.preference else 1)
+    chunk = (0 if arguments.preference else arguments.loss_chunk_size) or all_tokens
+    copies = _COPIES_OF_LOGITS * (2 if prepared.teacher else 1)
+    logits = copies * 4 * chunk * prepared.model.config.get_text_config().vocab_size
     return held_memory_gb() + (gradients + states + kept + logits) / 1e9
 
 
@@ -175,6 +168,8 @@ def _needed_bytes(prepared: Prepared, rows: list[dict[str, Any]]) -> int:
     arguments, training = prepared.recipe.arguments, prepared.recipe.training
     if not rows:
         return 0
+    if arguments.preference:
+        rows = rows * 2  # both targets of a row are read in one pass
     batch = TrainingCollator(prepared.processor, arguments.image_size)([dict(row) for row in rows])
     model: Any = prepared.trainable
     device = next(model.parameters()).device
@@ -206,7 +201,9 @@ def _needed_bytes(prepared: Prepared, rows: list[dict[str, Any]]) -> int:
         torch.autocast(device.type, torch.bfloat16, enabled=bool(training.bf16)),
         torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor),
     ):
-        held: nn.Module | Any = model(**inputs, loss_chunk_size=arguments.loss_chunk_size)
+        held: nn.Module | Any = model(
+            **inputs, loss_chunk_size=0 if arguments.preference else arguments.loss_chunk_size
+        )
         given = sum(value.nbytes for value in inputs.values())
         # The batch that is used, and the next one.
         total = sum(kept.values()) + 2 * given + _WIDEST_OUTPUTS * widest

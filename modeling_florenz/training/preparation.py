@@ -21,7 +21,7 @@ from .recipe import Recipe
 from .recipe_data import RecipeData
 from .rehearsal import rehearse
 from .run_length import count_in_steps, steps_per_epoch
-from .self_taught import with_self_taught
+from .self_taught import left_out, with_self_taught
 from .target_lengths import warn_of_cut_targets
 
 
@@ -70,8 +70,13 @@ class Prepared:
         return self.data.processor
 
 
-def prepare(data: RecipeData) -> Prepared:
+def prepare(data: RecipeData, captioned: int | None = None) -> Prepared:
     """Load the model, let it write what the recipe asks it to before training, and fix the order of the examples.
+
+    Args:
+        data: of the recipe.
+        captioned: number of unlabelled images of each language that are captioned; None for all. The others are
+            counted as if they were.
 
     Raises:
         ValueError: recipe, model and data do not fit.
@@ -94,9 +99,11 @@ def prepare(data: RecipeData) -> Prepared:
         teacher = load_teacher(arguments.teacher, arguments.teacher_revision, half, training.device)
     size = arguments.image_size
     keep = arguments.self_taught_keep
-    groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size)
+    more = left_out(groups, keep, captioned)
+    groups = with_self_taught(model.eval(), processor, groups, keep, recipe.output, size, captioned)
+    sizes = {name: size + more[name] for name, size in sizes_of(groups).items()}
     cut_targets = warn_of_cut_targets(groups.values(), processor)
-    shares = target_shares(arguments.shares, sizes_of(groups))
+    shares = target_shares(arguments.shares, sizes)
     mixed: dict[str, Any] = dict(groups)
     if arguments.rehearsal:
         known = [code for code in processor.languages if code not in arguments.new_languages]
@@ -121,7 +128,7 @@ def prepare(data: RecipeData) -> Prepared:
     if arguments.cache_image_features:
         tower = weights_digest(model.model.vision_tower, model.model.multi_modal_projector)
         features = FeatureCache(recipe.output / "image_features", tower, arguments.image_size)
-    epoch = steps_per_epoch(training, sum(sizes_of(groups).values()), arguments.rehearsal)
+    epoch = steps_per_epoch(training, sum(sizes.values()), arguments.rehearsal)
     count_in_steps(training, epoch)
     draws = training.max_steps * training.train_batch_size * training.gradient_accumulation_steps * training.world_size
     return Prepared(
@@ -135,7 +142,7 @@ def prepare(data: RecipeData) -> Prepared:
         features=features,
         steps_per_epoch=epoch,
         cut_targets=cut_targets,
-        rows=sizes_of(groups),
+        rows=sizes,
     )
 
 

@@ -4,6 +4,7 @@ An image without a label is captioned in English, and this caption is translated
 model itself finds unlikely are left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -86,6 +87,16 @@ def self_taught_groups(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def left_out(groups: Groups, keep: float, count: int | None) -> Counter[str]:
+    """Count the rows of each group that come of images beyond the first `count`, in each language without labels."""
+    found: Counter[str] = Counter()
+    for name, rows in groups.items():
+        if name.startswith(f"{UNLABELLED}/"):
+            more = round(keep * len(rows)) - round(keep * _first(rows, count))
+            found.update(dict.fromkeys(self_taught_groups([name]), more))
+    return found
+
+
 def with_self_taught(
     model: FlorenzForConditionalGeneration,
     processor: FlorenzProcessor,
@@ -93,6 +104,7 @@ def with_self_taught(
     keep: float,
     folder: Path,
     image_size: int | None = None,
+    count: int | None = None,
 ) -> Groups:
     """Replace unlabelled images by captions that the model writes about them; see `teach_itself`."""
     parts: dict[str, list[Rows]] = {name: [] for name in self_taught_groups(groups)}
@@ -100,7 +112,7 @@ def with_self_taught(
         kind, _, language = name.partition("/")
         if kind == UNLABELLED:
             path = folder / f"self-taught-{language}.jsonl"
-            taught = teach_itself(model, processor, rows, language, keep, path, image_size)
+            taught = teach_itself(model, processor, rows, language, keep, path, image_size, count)
         else:
             taught = {name: rows}
         for group, found in taught.items():
@@ -116,6 +128,7 @@ def teach_itself(
     keep: float,
     path: Path,
     image_size: int | None = None,
+    count: int | None = None,
     batch_size: int = 32,
 ) -> Groups:
     """Caption images in a language by way of English (greedy), and keep the likeliest captions.
@@ -128,6 +141,7 @@ def teach_itself(
         keep: share of the captions to keep.
         path: JSON lines that store the captions; those in the file are not made again. The `.json` beside it says
             what made them.
+        count: of the images, only the first so many; None for all.
 
     Returns:
         groups of examples: captions in the language, captions of the same images in English, and translations.
@@ -137,24 +151,25 @@ def teach_itself(
     """
     fix = "remove both or choose another output_dir"
     made_from = {**fingerprint(model, processor), "image_size": image_size}
+    wanted = range(_first(images, count))
     with hold(path, wait=True):  # of several processes that train together, one writes and all read
         keep_settings(path.with_suffix(".json"), made_from, f"{path} holds captions", fix)
         kept = JsonLines(path, "language", "row")
         changed = [
             row
-            for row in range(len(images))
+            for row in wanted
             if (entry := kept.entries.get((language, row))) and entry.get("shown") != _shown(images, row)
         ]
         if changed:
             raise ValueError(f"{path} holds captions of {len(changed)} other images, such as row {changed[0]}: {fix}")
-        missing = [row for row in range(len(images)) if (language, row) not in kept.entries]
-        done = len(images) - len(missing)
-        with tqdm(total=len(images), initial=done, desc=f"self-taught {language}", disable=None) as bar:
+        missing = [row for row in wanted if (language, row) not in kept.entries]
+        done = len(wanted) - len(missing)
+        with tqdm(total=len(wanted), initial=done, desc=f"self-taught {language}", disable=None) as bar:
             for start in range(0, len(missing), batch_size):
                 rows = missing[start : start + batch_size]
                 kept.append(_pivot(model, processor, images, rows, language, image_size))
                 bar.update(len(rows))
-    entries = [kept.entries[language, row] for row in range(len(images))]
+    entries = [kept.entries[language, row] for row in wanted]
     # An image that could not be read or an empty caption teaches nothing.
     found = best_share([entry for entry in entries if entry["target"].strip()], keep)
     if not found:
@@ -165,6 +180,10 @@ def teach_itself(
         "caption/en": SelfTaught(images, english, "caption"),
         f"translate/{language}": SelfTaught(images, found, "translate"),
     }
+
+
+def _first(images: Rows, count: int | None) -> int:
+    return len(images) if count is None else min(count, len(images))
 
 
 @torch.inference_mode()

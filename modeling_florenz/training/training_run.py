@@ -1,6 +1,7 @@
 """Train what was prepared, going on where an interrupted run stopped, and measure it."""
 
 import threading
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,6 +18,7 @@ from .preparation import Prepared
 from .run_log import LogBeforeSaving, measures, read_log
 from .stop_signals import SaveOnSignal
 from .trainer import FlorenzTrainer, last_complete_checkpoint
+from .trainer_arguments import FlorenzTrainingArguments
 from .training_data import TrainingCollator
 from .written_texts import WrittenTexts
 
@@ -53,30 +55,7 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
     callbacks: list[TrainerCallback] = [stop, LogBeforeSaving()]
     if arguments.early_stopping_patience:
         callbacks.append(Patience(arguments.early_stopping_patience))
-    augmented = Augmented(prepared.train_data, arguments.augmentation)
-    trainer = FlorenzTrainer(
-        model=prepared.trainable,
-        args=training,
-        data_collator=TrainingCollator(
-            prepared.processor, arguments.image_size, prepared.features, with_incorrect=bool(arguments.preference)
-        ),
-        train_dataset=augmented if arguments.augmentation else prepared.train_data,
-        eval_dataset=prepared.eval_data,
-        processing_class=prepared.processor,
-        callbacks=callbacks,
-        loss_chunk_size=arguments.loss_chunk_size,
-        vision_train_mode=arguments.vision_train_mode,
-        preference=arguments.preference,
-        teacher=prepared.teacher,
-        distillation=arguments.distillation,
-        distillation_temperature=arguments.distillation_temperature,
-        florenz=prepared.model,
-        contrasts=prepared.data.contrasts,
-        contrasts_by_language=CONTRASTS in arguments.eval_metrics,
-        written=_written(prepared, scorer),
-        steps_per_epoch=prepared.steps_per_epoch,
-        features=prepared.features,
-    )
+    trainer = make_trainer(prepared, training, callbacks, _written(prepared, scorer))
     in_main_thread = threading.current_thread() is threading.main_thread()
     with stop.listening() if in_main_thread else nullcontext():
         trainer.train(resume_from_checkpoint=last_complete_checkpoint(prepared.recipe.output))
@@ -119,6 +98,47 @@ def train(prepared: Prepared, scorer: TextScorer | None = None) -> Trained:
         **run_record(),
     }
     return Trained(prepared, trainer, results)
+
+
+def make_trainer(
+    prepared: Prepared,
+    training: FlorenzTrainingArguments,
+    callbacks: Sequence[TrainerCallback],
+    written: WrittenTexts | None = None,
+) -> FlorenzTrainer:
+    """Make what trains: its steps are those of the run, whatever is logged, saved or measured beside them.
+
+    Args:
+        prepared: what to train.
+        training: the recipe's, or with other choices of what is logged and saved.
+        callbacks: of Trainer.
+        written: measures what the model writes.
+    """
+    arguments = prepared.recipe.arguments
+    augmented = Augmented(prepared.train_data, arguments.augmentation)
+    return FlorenzTrainer(
+        model=prepared.trainable,
+        args=training,
+        data_collator=TrainingCollator(
+            prepared.processor, arguments.image_size, prepared.features, with_incorrect=bool(arguments.preference)
+        ),
+        train_dataset=augmented if arguments.augmentation else prepared.train_data,
+        eval_dataset=prepared.eval_data,
+        processing_class=prepared.processor,
+        callbacks=list(callbacks),
+        loss_chunk_size=arguments.loss_chunk_size,
+        vision_train_mode=arguments.vision_train_mode,
+        preference=arguments.preference,
+        teacher=prepared.teacher,
+        distillation=arguments.distillation,
+        distillation_temperature=arguments.distillation_temperature,
+        florenz=prepared.model,
+        contrasts=prepared.data.contrasts,
+        contrasts_by_language=CONTRASTS in arguments.eval_metrics,
+        written=written,
+        steps_per_epoch=prepared.steps_per_epoch,
+        features=prepared.features,
+    )
 
 
 def _written(prepared: Prepared, scorer: TextScorer | None) -> WrittenTexts | None:

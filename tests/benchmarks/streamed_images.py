@@ -1,7 +1,7 @@
 """Measure the memory of training data that is streamed: `python tests/benchmarks/streamed_images.py`.
 
-A small Hub on this machine serves parquet shards of JPEG files of half a megabyte, each made when it is asked for. They
-are read, decoded and made smaller by two workers of a loader, in the order of training.
+A small Hub on this machine serves parquet shards of JPEG files of half a megabyte, each made when it is asked for.
+They are read, decoded and made smaller by two workers of a loader, in the order of training.
 """
 
 import argparse

@@ -45,7 +45,12 @@ def test_a_streamed_dataset_is_trained_on_recorded_and_refused_once_it_changed(t
         assert "hub owner/photos" in (run.folder / "README.md").read_text()
         write_parquet(tmp_path / "photos" / "train.parquet", count=14)
         changed = publish(hub, tmp_path / "photos")
-        with pytest.raises(ValueError, match=f"was at commit {commit} and is at {changed}"):
+        with pytest.raises(ValueError, match=rf"was at commit {commit} and is at {changed} \(revision: {commit} in"):
+            fine_tune(small_recipe(tmp_path / "run", max_steps=4, **more))
+        more["train_data"] = [{**data[0], "revision": commit}, data[1]]
+        assert fine_tune(small_recipe(tmp_path / "run", max_steps=4, **more)).results["steps"] == 4
+        more["train_data"] = [{**data[0], "revision": changed}, data[1]]
+        with pytest.raises(ValueError, match=f"is at {changed}"):
             fine_tune(small_recipe(tmp_path / "run", max_steps=4, **more))
 
 

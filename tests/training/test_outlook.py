@@ -7,9 +7,12 @@ import sys
 
 import pytest
 import torch
-from small_recipes import small_recipe
+from small_recipes import small_recipe, write_photos
 
+from modeling_florenz.data.samples import write_commute
+from modeling_florenz.modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.training.outlook import dry_run, look_ahead
+from modeling_florenz.training.preference import preference_loss
 from modeling_florenz.training.preparation import prepare
 from modeling_florenz.training.recipe import parse_recipe
 from modeling_florenz.training.recipe_data import load_data
@@ -38,6 +41,43 @@ def test_looking_ahead_leaves_random_numbers_and_modes_as_they_were(tmp_path):
     assert [module.training for module in prepared.trainable.modules()] == modes
     prepared.recipe.training.per_device_train_batch_size = 64
     assert look_ahead(prepared).memory_gb > small + 0.05
+
+
+@pytest.mark.slow
+def test_of_unlabelled_images_a_few_are_captioned_and_all_are_counted(tmp_path, monkeypatch):
+    write_photos(tmp_path / "photos", count=20)
+    (tmp_path / "photos" / "captions.jsonl").unlink()
+    captioned, generate = [], FlorenzForConditionalGeneration.generate
+
+    def count(model, **inputs):
+        captioned.append(len(inputs["pixel_values"]))
+        return generate(model, **inputs)
+
+    monkeypatch.setattr(FlorenzForConditionalGeneration, "generate", count)
+    data = [{"dataset": "unlabelled", "folder": "photos", "languages": ["fr"]}]
+    more = {"train_data": data, "data_folder": str(tmp_path), "self_taught_keep": 0.8, "num_train_epochs": 2}
+    values = small_recipe(tmp_path / "run", **more)
+    del values["max_steps"]
+    found = dry_run(values)
+    assert captioned == [8, 8]  # in English, and from there into French
+    assert found.rows == {"caption/fr": 16, "caption/en": 16, "translate/fr": 16}
+    assert found.steps == 48
+
+
+@pytest.mark.slow
+def test_timed_steps_are_those_of_the_run(tmp_path, monkeypatch):
+    write_commute(tmp_path / "data" / "commute", "dev", [("translate", "fr")])
+    steps: list[float] = []
+
+    def preference(*given):
+        steps.append(given[-1])
+        return preference_loss(*given)
+
+    monkeypatch.setattr("modeling_florenz.training.trainer.preference_loss", preference)
+    data = [{"dataset": "commute", "split": "dev", "languages": ["fr"]}]
+    more = {"train_data": data, "data_folder": str(tmp_path / "data"), "max_steps": 30}
+    dry_run(small_recipe(tmp_path / "run", preference=0.3, **more))
+    assert steps == [0.3] * 12
 
 
 _MEASURE = """
