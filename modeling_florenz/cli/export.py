@@ -15,13 +15,17 @@ def add_commands(commands: Any) -> None:
     export.add_argument("--revision", help="branch, tag or commit of the repository")
     export.add_argument("--image-size", type=at_least_one, metavar="PX", help="side of the images (default: as saved)")
     export.add_argument("--int8", action="store_true", help="store matrices in 8 bits")
+    export.add_argument("--browser", action="store_true", help="write a page that runs the graphs in a browser")
     export.set_defaults(run=_export)
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from ..inference.export import export_model
+    if arguments.browser:
+        from ..inference.browser import export_page as write
+    else:
+        from ..inference.export import export_model as write
 
-    found = export_model(arguments.model, arguments.out, arguments.revision, arguments.image_size, arguments.int8)
+    found = write(arguments.model, arguments.out, arguments.revision, arguments.image_size, arguments.int8)
     print(f"{found.equal} of {found.compared} texts have the same ids as those of the model")
     print(found.folder)
     return 0

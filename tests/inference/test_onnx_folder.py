@@ -1,6 +1,7 @@
 """Which models are not exported, and which folders of graphs are not run."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -111,3 +112,16 @@ def test_sizes_that_do_not_fit_and_folders_that_are_there_are_refused(
     assert main(["export", "florenz-tiny", str(tmp_path / "out")]) == 2
     assert "exists already" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+def test_the_page_for_browsers_is_built_of_its_sources() -> None:
+    folder = Path(main.__code__.co_filename).parents[1] / "browser"
+    for name in ("index.html", "style.css"):
+        assert (folder / "src" / name).read_text() == (folder / "page" / name).read_text(), "npm run build"
+    built = "".join((folder / "page" / name).read_text() for name in ("app.js", "worker.js", "offline.js"))
+    # Sentences that the build does not change.
+    for source in ("app.js", "worker.js", "model.js", "compose.js"):
+        for words in re.findall(r'"([A-Z][^"\n]{20,})"', (folder / "src" / source).read_text()):
+            assert words in built, "npm run build"
+    for name in ("wasm", "webgpu"):
+        assert (folder / "page" / f"ort-{name}.wasm.xz").stat().st_size > 1e6

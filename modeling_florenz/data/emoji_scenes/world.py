@@ -58,8 +58,10 @@ _COLOURS = {  # in the order of _RGB
     "it": ("rosso", "blu", "verde", "giallo", "viola", "marrone", "grigio", "bianco"),
 }
 _RGB = tuple(map(bytes.fromhex, ("cd3c37", "3c69cd", "4ba04b", "eed046", "9150b4", "78502d", "8c8c8c", "f0f0f0")))
+BACKGROUNDS = {name: f"#{colour.hex()}" for name, colour in zip(_COLOURS["en"], _RGB, strict=True)}
 _DATA = Path(__file__).parent / "emoji"
-_COLUMNS = 24  # sprites in a row of the atlas
+ATLAS = _DATA / "atlas.webp"
+COLUMNS = 24  # sprites in a row of the atlas
 _HELD_OUT = 0.08  # share of the pairs of nouns that never meet in a training scene
 
 
@@ -134,7 +136,7 @@ class Coverage:
 @cache
 def _read_atlas() -> Image.Image:
     """Read the picture of all sprites once for all worlds, which only cut from it."""
-    with Image.open(_DATA / "atlas.webp") as file:
+    with Image.open(ATLAS) as file:
         return file.convert("RGBA")
 
 
@@ -339,8 +341,8 @@ class EmojiWorld:
 
     def _sprite(self, noun: int, size: int) -> Image.Image:
         if (noun, size) not in self._sprites:
-            cell = self._atlas.width // _COLUMNS
-            left, top = noun % _COLUMNS * cell, noun // _COLUMNS * cell
+            cell = self._atlas.width // COLUMNS
+            left, top = noun % COLUMNS * cell, noun // COLUMNS * cell
             sprite = self._atlas.crop((left, top, left + cell, top + cell))
             self._sprites[noun, size] = sprite.resize((size, size), Image.Resampling.BICUBIC)
         return self._sprites[noun, size]
