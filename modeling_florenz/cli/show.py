@@ -100,4 +100,5 @@ def _made_by(arguments: argparse.Namespace) -> str:
 
     given = arguments.adapter or arguments.model
     model = Path(given).name if given else "florenz-tiny, which knows emoji scenes and nothing else"
-    return f"{model}. {arguments.task}, {arguments.beams} beams. florenz show, modeling_florenz {__version__}"
+    search = f"{arguments.task}, {arguments.beams} beams"
+    return f"Written by {model} ({search}); shown by modeling_florenz {__version__}."

@@ -16,8 +16,8 @@ from ..captioner import Captioner
 
 # Longest side in pixels, by the number of pictures that a page holds, so that it stays small enough to open.
 _SIDES = ((1, 1600), (60, 1024), (math.inf, 512))
-# The bundled model's mean certainty of its words is below this for photos, and for 1 of 100 new emoji scenes.
-_UNKNOWN = 0.94
+# The bundled model's mean certainty of its words is below this for photos, and for 1 of 200 new emoji scenes.
+_UNKNOWN = 0.92
 
 
 @dataclass(frozen=True)

@@ -97,10 +97,10 @@ def _head(info: PageInfo, unknown: int) -> Iterator[str]:
     yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
     # Without it, browsers ask the server for an icon.
     yield '<link rel="icon" href="data:,">\n'
-    yield f"<title>{escape(info.title)} · Florenz</title>\n"
+    yield f"<title>{escape(_visible(info.title))} · Florenz</title>\n"
     yield f"<style>{(_HERE / 'page.css').read_text(encoding='utf-8')}</style></head>\n<body><header>"
     pictures = f" <small>{info.count} pictures</small>" if info.count > 1 else ""
-    yield f"<h1>{escape(info.title)}{pictures}</h1>"
+    yield f"<h1>{escape(_visible(info.title))}{pictures}</h1>"
     if info.count > 1:
         yield '<nav class="way" aria-label="Pictures"><a href="#">All pictures</a><a>Back</a><a>Next</a></nav>'
         if len(info.languages) > 1:
