@@ -1,12 +1,14 @@
 """Write the card of a synthesized dataset, with counts, sources, what was left out, and pictures."""
 
 import io
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from huggingface_hub import DatasetCardData
 from PIL import Image
 
+from .. import __version__
 from ..card_template import fill, find_cards, table
 from ..resumable import write_json, write_text
 from ..run_record import shorten
@@ -28,6 +30,16 @@ _FIELDS = {
     "references": "the target, as a list",
     "key": "digest of the image's file, and the number of the row",
     "nsfw": "how fit for work the image is, as its source says",
+}
+_STEPS = {
+    "images": "reading images",
+    "deduplicate": "comparing images",
+    "describe": "describing images",
+    "translate": "translating",
+    "bitexts": "filtering sentence pairs",
+    "embed": "embedding images",
+    "match": "matching sentence pairs",
+    "assemble": "writing rows",
 }
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -71,11 +83,12 @@ def write_card(recipe: Recipe, run: Synthesis, folder: Path) -> None:
         configs=[{"config_name": "default", "data_files": [{"split": "train", "path": data}]}],
     )
     where = f'"{recipe.repository}"' if recipe.repository else f'"{recipe.format}", data_files="{data}"'
+    here = "" if recipe.repository else "# In the folder of this card.\n"
     values = {
         "name": recipe.name,
         "summary": recipe.summary,
         "examples": _examples(rows.shards(), folder),
-        "quick_start": f'rows = load_dataset({where}, split="train", streaming=True)\nprint(next(iter(rows)))',
+        "quick_start": here + f'rows = load_dataset({where}, split="train", streaming=True)\nprint(next(iter(rows)))',
         "place": f"repo: {recipe.repository}" if recipe.repository else f"folder: {run.folder.name}",
         "columns": ", ".join(f"{name}: {inside}{name}" for name in ("task", "language", "source", "target")),
         "languages": ", ".join(sorted({group.partition("/")[2] for group in groups})),
@@ -84,6 +97,7 @@ def write_card(recipe: Recipe, run: Synthesis, folder: Path) -> None:
         "fields": table([(f"`{name}`", what) for name, what in fields.items()], ("field", "what")),
         "sources": _sources(recipe, run),
         "making": _making(recipe),
+        "maker": f"`florenz synthesize` of modeling_florenz {__version__}, seed {recipe.seed}",
         "left_out": _left_out(run),
         "tested": _tested(run),
         "licence": f"`{recipe.license}`, as far as the licences of the sources above allow; they stay in force.",
@@ -102,7 +116,11 @@ def _groups(groups: dict[str, dict[str, Any]]) -> str:
 def _sources(recipe: Recipe, run: Synthesis) -> str:
     counts = {step.name: sum(step.counts) for step in run.steps}
     lines = [("images", recipe.images.source, recipe.images.license, f"{counts['deduplicate']:,} images")]
-    lines += [("sentence pairs", entry.source, entry.license, "") for entry in recipe.bitexts]
+    pairs = Counter(row["origin"] for step in run.steps if step.name == "bitexts" for row in step.read("origin"))
+    lines += [
+        ("sentence pairs", entry.source, entry.license, f"the closest of {pairs[origin]:,} pairs to each image")
+        for origin, entry in enumerate(recipe.bitexts)
+    ]
     return table(lines, ("what", "source", "licence", "used"))
 
 
@@ -112,7 +130,9 @@ def _making(recipe: Recipe) -> str:
         asked = f'asked "{recipe.describe.prompt}"' if recipe.describe.model != SCENES else "knows its scenes"
         lines.append(("description of images", _model(recipe.describe.model), asked))
     if recipe.translate:
-        how = f"into {', '.join(recipe.translate.languages)}; {recipe.translate.num_beams} beams"
+        how = f"into {', '.join(recipe.translate.languages)}"
+        if recipe.translate.model != SCENES:
+            how += f"; {recipe.translate.num_beams} beams"
         lines.append(("translation of descriptions", _model(recipe.translate.model), how))
     if recipe.match:
         match = recipe.match
@@ -133,7 +153,8 @@ def _left_out(run: Synthesis) -> str:
         reasons = step.reasons()
         read = sum(step.counts) + reasons.total()
         for reason, count in sorted(reasons.items(), key=lambda entry: (-entry[1], entry[0])):
-            lines.append((step.name, reason, f"{count:,}", f"{100 * count / read:.1f} %"))
+            share = f"{100 * count / read:.1f} %" if 1000 * count >= read else "under 0.1 %"
+            lines.append((_STEPS[step.name], reason, f"{count:,}", share))
     return table(lines, ("step", "reason", "count", "share")) if lines else "Nothing was left out."
 
 
@@ -170,6 +191,5 @@ def _save(content: bytes, path: Path) -> None:
 
 def _cell(text: str) -> str:
     # Texts are others': none of it may act as Markdown, or as a field of the template.
-    for mark in "\\`*_{}[]<>|#$!":
-        text = text.replace(mark, f"&#{ord(mark)};")
-    return text[:300]
+    marks = str.maketrans({mark: f"&#{ord(mark)};" for mark in "\\`*_{}[]<>|#$!&"})
+    return text[:300].translate(marks)

@@ -15,6 +15,7 @@ LOCAL = "local"  # in the place of an address: a Ray of this machine that ends w
 class RayPool:
     """Collect the shards of a step and make them on a cluster that sees the same folders.
 
+    Ray Data replaces an actor that dies, and gives its shard to another one.
     Ray's own checkpoints are not used: they belong to what Ray writes, and a shard is its own checkpoint.
 
     Args:
@@ -57,8 +58,6 @@ class RayPool:
             compute=ActorPoolStrategy(size=self.actors),
             num_cpus=self.cores,
             num_gpus=self.gpus or None,
-            max_restarts=-1,
-            max_task_retries=-1,
         )
         for row in made.iter_rows():
             if row["problem"]:

@@ -213,6 +213,24 @@ def test_the_pushed_emoji_scenes_are_loaded_as_their_card_says(hub, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kind", ["parquet", "webdataset"])
+def test_a_synthesized_dataset_is_loaded_as_its_card_says(kind, hub, tmp_path):
+    folder, repo = tmp_path / "made", f"{OWNER}/made"
+    changes = ["images.scenes=24", "bitexts.0.scenes=60", "shard=10", f"repository={repo}", f"format={kind}"]
+    words = [word for change in changes for word in ("--set", change)]
+    assert main(["synthesize", "emoji", "--output", str(folder), *words]) == 0
+    run = hub.florenz("push", str(folder), repo)
+    assert run.returncode == 0, run.stderr
+    block = re.search(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.DOTALL)[1]
+    assert f'load_dataset("{repo}", split="train", streaming=True)' in block
+    count = "\nrows = list(rows)\nprint(len(rows), rows[0].get('image', rows[0].get('png')).size)"
+    *_, last = hub.python_lines(block + count, tmp_path)
+    rows = json.loads((folder / "statistics.json").read_text())["rows"] if kind == "parquet" else 24
+    assert last == f"{rows} (96, 96)"
+    assert {"examples/1.jpg", "statistics.json"} <= set(hub.files(repo, "dataset")[-1])
+
+
+@pytest.mark.slow
 def test_a_server_killed_in_an_upload_is_resumed_after_its_restart(hub, folder):
     command = [sys.executable, "-m", "modeling_florenz.cli", "push", str(folder), REPO]
     client = subprocess.Popen(

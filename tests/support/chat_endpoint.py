@@ -27,6 +27,7 @@ class ChatServer(ThreadingHTTPServer):
     def __init__(self, trouble: dict[str, float], key: str = "", delay: float = 0.0) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.trouble, self.key, self.delay = trouble, key, delay
+        self.thing = "a thing"
         self.rng, self.lock = random.Random(0), threading.Lock()
         self.described: Counter[str] = Counter()
         self.statuses: Counter[str] = Counter()
@@ -69,7 +70,7 @@ class _Handler(BaseHTTPRequestHandler):
             digest = hashlib.sha256(base64.b64decode(url.partition("base64,")[2])).hexdigest()
             with server.lock:
                 server.described[digest] += 1
-            text = "" if kind == "empty" else f"the picture {digest[:8]} shows a thing. It is there."
+            text = "" if kind == "empty" else f"the picture {digest[:8]} shows {server.thing}. It is there."
             self._answer(200, json.dumps({"choices": [{"message": {"content": text}}]}))
 
     def _answer(self, status: int, text: str, headers: dict[str, str] | None = None) -> None:

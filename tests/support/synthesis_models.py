@@ -20,8 +20,12 @@ from transformers import (
     M2M100Config,
     M2M100ForConditionalGeneration,
     NllbTokenizer,
+    SiglipConfig,
+    SiglipModel,
+    SiglipProcessor,
 )
 from transformers.models.llava_next.image_processing_pil_llava_next import LlavaNextImageProcessorPil
+from transformers.models.siglip.image_processing_pil_siglip import SiglipImageProcessorPil
 
 
 _CHAT = (
@@ -103,4 +107,20 @@ def clip_folder(folder: Path) -> Path:
     size = {"height": 32, "width": 32}
     tokenizer = CLIPTokenizer(vocab=vocab, merges=[], model_max_length=40)
     CLIPProcessor(CLIPImageProcessorPil(size=size, crop_size=size), tokenizer).save_pretrained(folder)
+    return folder
+
+
+def siglip_folder(folder: Path) -> Path:
+    """Save a SigLIP, whose texts are padded to the end."""
+    torch.manual_seed(0)
+    tokenizer = build_tokenizer(_SPECIALS, 200)
+    tokenizer.model_max_length = 12
+    text = {
+        "vocab_size": len(tokenizer), "hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "max_position_embeddings": 12, "projection_size": 16,
+        "pad_token_id": tokenizer.pad_token_id, "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+    }  # fmt: skip
+    SiglipModel(SiglipConfig(text_config=text, vision_config=_VISION)).save_pretrained(folder)
+    SiglipProcessor(SiglipImageProcessorPil(size={"height": 32, "width": 32}), tokenizer).save_pretrained(folder)
     return folder

@@ -1,5 +1,6 @@
 """Bad images, files and folders: what is broken is listed with its reason, and the rest is used."""
 
+import html
 import json
 import tarfile
 from pathlib import Path
@@ -117,3 +118,14 @@ def test_what_a_table_says_of_its_images_goes_into_the_data(tmp_path: Path) -> N
     (shard,) = (tmp_path / "made" / "data").iterdir()
     assert set(pq.read_table(shard, columns=["nsfw"])["nsfw"].to_pylist()) == {"True", None}
     assert "| `nsfw` | how fit for work" in (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
+
+
+def test_what_a_text_holds_is_shown_in_the_card_as_it_is(tmp_path: Path) -> None:
+    with serve_chat() as server:
+        server.thing = "**one** <b>thing</b> & $other | `code` #1"
+        assert _run(tmp_path / "made", server.address, f"images.paths=[{_photos(tmp_path / 'photos', 1)}]") == 0
+    card = (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
+    (line,) = (line for line in card.splitlines() if line.startswith("| caption | en |"))
+    assert line.count("|") == 5
+    assert "shows **one** <b>thing</b> & $other | `code` #1." in html.unescape(line)
+    assert not set("*<>$`") & set(line)

@@ -77,7 +77,7 @@ def test_training_reads_the_rows_of_each_language_with_their_images(made: Path) 
 def test_the_folder_can_be_pushed_and_its_card_shows_counts_licences_and_pictures(made: Path) -> None:
     assert check_folder(made) == []
     card = (made / "README.md").read_text(encoding="utf-8")
-    for words in ("![Example 1](examples/1.jpg)", "| translate | zh |", "OFL-1.1"):
+    for words in ("![Example 1](examples/1.jpg)", "| translate | zh |", "OFL-1.1", "the closest of 60 pairs"):
         assert words in card
     assert sorted(path.name for path in (made / "examples").iterdir()) == ["1.jpg", "2.jpg", "3.jpg"]
 

@@ -2,12 +2,13 @@
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-from synthesis_models import clip_folder, llava_next_folder, nllb_folder
+from synthesis_models import clip_folder, llava_next_folder, nllb_folder, siglip_folder
 
 from modeling_florenz.cli import main
 from modeling_florenz.synthesis.describe import DescribeImages
@@ -77,8 +78,11 @@ def test_a_translator_of_another_kind_is_refused(tmp_path: Path) -> None:
         step.make([{"key": "k", "text": "A dog."}], [{"key": "k", "name": "a.jpg"}])
 
 
-def test_a_clip_embeds_images_and_texts_of_any_length_alike_in_any_batch(tmp_path: Path) -> None:
-    folder, rows = clip_folder(tmp_path / "clip"), _images(tmp_path, 3)
+@pytest.mark.parametrize("model", [clip_folder, siglip_folder])
+def test_images_and_texts_of_any_length_are_embedded_alike_in_any_batch(
+    model: Callable[[Path], Path], tmp_path: Path
+) -> None:
+    folder, rows = model(tmp_path / "model"), _images(tmp_path, 3)
     one, three = (ContrastiveEmbedder(str(folder), size) for size in (1, 3))
     assert np.allclose(one.images(rows), three.images(rows), atol=1e-5)
     texts = ["a dog", "a cat on a mat and a very long way to say so " * 5, "x"]
