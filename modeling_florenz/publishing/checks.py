@@ -34,9 +34,9 @@ def kind_of(folder: Path) -> str:
         raise ValueError(f"{folder} holds a model and an adapter: keep one of them")
     if found:
         return found[0]
-    if any(path for ending in DATA for path in folder.rglob(f"*{ending}")):
+    if any(path.name.endswith((*DATA, ".jsonl")) for path in folder.rglob("*")):
         return "dataset"
-    raise ValueError(f"{folder} holds no model, no adapter and no parquet files or archives: give one of these")
+    raise ValueError(f"{folder} holds no model, no adapter and no parquet files, archives or rows: give one of these")
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -52,9 +52,8 @@ class Grid:
     warmup_share: float
     scenes: int
     max_core_hours: float
-    accuracies_from: (
-        float  # share of captions right to the letter, in captioned languages, from which on all is measured
-    )
+    # Share of captions right to the letter, in captioned languages, from which on all is measured.
+    accuracies_from: float
     arms: dict[str, Arm]
     blocks: dict[str, tuple[Block, ...]]
 
@@ -109,8 +108,8 @@ def read_grid(path: Path) -> Grid:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "grid.yaml"
     >>> _ = path.write_text('''grid:
-    ...   {batch_size: 32, learning_rate: 1.0e-3, warmup_share: 0.05, scenes: 100, max_core_hours: 1, arms:
-    ...     {plain: {runs: [{widths: [64, 96], steps: [30], seeds: [0]}]}}}''')
+    ...   {batch_size: 32, learning_rate: 1.0e-3, warmup_share: 0.05, scenes: 100, max_core_hours: 1,
+    ...     accuracies_from: 0.9, arms: {plain: {runs: [{widths: [64, 96], steps: [30], seeds: [0]}]}}}''')
     >>> [run.name for run in read_grid(path).runs()]
     ['plain-64-30-0', 'plain-96-30-0']
     ```

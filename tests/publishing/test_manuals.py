@@ -46,3 +46,29 @@ def test_every_module_that_a_manual_runs_exists(page: Path) -> None:
     for module in re.findall(r"-m (modeling_florenz[\w.]*)", page.read_text(encoding="utf-8")):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
+
+
+def test_the_site_has_a_page_for_every_manual() -> None:
+    site = (ROOT / ".github" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
+    for page in MANUALS:
+        assert re.search(rf"[-:] {re.escape(page.relative_to(ROOT).as_posix())}$", site, re.MULTILINE), page
+
+
+def _python(page: Path) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+
+
+@pytest.mark.parametrize("page", MANUALS, ids=lambda path: path.parent.name)
+def test_the_python_of_every_manual_can_be_read(page: Path) -> None:
+    for block in _python(page):
+        compile(block, str(page), "exec")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "modeling_florenz/inference/README.md"])
+def test_the_python_that_needs_nothing_of_the_reader_runs(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    blocks = _python(ROOT / page)
+    assert len(blocks) >= 2
+    for block in blocks:
+        exec(compile(block, page, "exec"), {})

@@ -85,7 +85,7 @@ def corpus_bleu(
 
     ```python
     >>> scores, _ = corpus_bleu([["a", "dog", "runs"]], [[["a", "dog", "runs"], ["dogs"]]])
-    >>> round(scores[0], 3)
+    >>> round(float(scores[0]), 3)
     1.0
     ```
     """

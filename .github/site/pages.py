@@ -1,0 +1,95 @@
+"""Bring README, the manuals and the docstrings into the site: a hook of mkdocs.
+
+The pages of the navigation are read from where they are in the repository, with the files that they show or link to.
+For each folder of the package a page is made of its docstrings.
+"""
+
+import re
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+from mkdocs.structure.nav import Navigation
+
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "modeling_florenz"
+TITLES = {
+    "": "Models and processor",
+    "checkpoint": "Checkpoints",
+    "cli": "Command line",
+    "data": "Data",
+    "evaluation": "Evaluation",
+    "inference": "Inference",
+    "publishing": "Publishing",
+    "scaling": "Scaling",
+    "synthesis": "Synthesis",
+    "tiny": "florenz-tiny",
+    "training": "Training",
+}
+_LINK = re.compile(r"""\]\((?!\w+:|\#)([^)\s\#]+)|(?:src|srcset)="(?!\w+:)([^"\s]+)""")
+
+
+def on_config(config: Any) -> Any:
+    """Put a page for every folder of the package into the navigation."""
+    config.nav.append({"Reference": [{title: _reference(folder)} for folder, title in TITLES.items()]})
+    return config
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages of the navigation, what they show or link to, and the pages made of docstrings."""
+    for folder in TITLES:
+        files.append(File.generated(config, _reference(folder), content=_docstrings(folder)))
+    for page in _pages(config.nav):
+        if files.get_file_from_path(page) is None:
+            files.append(_file(page, config))
+            text = (ROOT / page).read_text(encoding="utf-8")
+            for target in (found[1] or found[2] for found in _LINK.finditer(text)):
+                path = (ROOT / page).parent.joinpath(target).resolve()
+                name = path.relative_to(ROOT).as_posix()
+                if path.is_file() and path.suffix != ".md" and files.get_file_from_path(name) is None:
+                    files.append(_file(name, config))
+    return files
+
+
+def on_nav(nav: Navigation, config: Any, files: Files) -> Navigation:
+    """Refuse a folder of the package that has no page."""
+    folders = {"", *(path.parent.name for path in PACKAGE.glob("*/__init__.py"))}
+    if folders != TITLES.keys():
+        raise ValueError(f"pages.py must give {', '.join(sorted(folders ^ TITLES.keys()))} a title, or take it away")
+    return nav
+
+
+def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
+    """Show the type of an argument without the quotes that docstrings put around it."""
+    return re.sub(r"<code>`(.*?)`</code>", r"<code>\1</code>", html) if page.url.startswith("reference/") else html
+
+
+def _file(name: str, config: Any) -> File:
+    file = File(name, str(ROOT), config.site_dir, use_directory_urls=False)
+    # What begins with a dot is not served everywhere.
+    file.dest_uri = file.dest_uri.replace(".github/", "project/")
+    return file
+
+
+def _pages(nav: list[Any]) -> list[str]:
+    found = []
+    for entry in nav:
+        for value in entry.values() if isinstance(entry, dict) else [entry]:
+            found += _pages(value) if isinstance(value, list) else [value]
+    return found
+
+
+def _reference(folder: str) -> str:
+    return f"reference/{folder or 'modeling_florenz'}.md"
+
+
+def _docstrings(folder: str) -> str:
+    paths = sorted((PACKAGE / folder).rglob("*.py") if folder else PACKAGE.glob("*.py"))
+    parts = [f"# {TITLES[folder]}"]
+    for path in paths:
+        module = PurePosixPath(path.relative_to(ROOT).with_suffix("")).as_posix().replace("/", ".")
+        if path.name.startswith("_") or not (path.parent / "__init__.py").is_file():
+            continue  # a module for others to load is not the package's
+        parts.append(f"## `{module.removeprefix('modeling_florenz.')}`\n\n::: {module}")
+    return "\n\n".join(parts) + "\n"
