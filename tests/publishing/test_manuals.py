@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from manuals import FOLDERS, MANUALS, ROOT
 
+from modeling_florenz import BUNDLED_MODEL
+
 
 def test_readme_has_at_most_150_lines() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
@@ -50,7 +52,8 @@ def test_every_module_that_a_manual_runs_exists(page: Path) -> None:
 
 def test_the_site_has_a_page_for_every_manual() -> None:
     site = (ROOT / ".github" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
-    for page in MANUALS:
+    pages = (ROOT / "modeling_florenz").rglob("*.md")
+    for page in {*MANUALS, *pages} - {BUNDLED_MODEL / "README.md"}:
         assert re.search(rf"[-:] {re.escape(page.relative_to(ROOT).as_posix())}$", site, re.MULTILINE), page
 
 
