@@ -95,6 +95,7 @@ def render_tiny_card(folder: Path) -> str:
         "summary",
         "new",
         "not_for",
+        "ways",
         "source",
         "readings",
         "images",
