@@ -149,7 +149,7 @@ def write_tensors(folder: Path, tensors: Sequence[PlannedTensor], max_shard_byte
     total = sum(tensor.num_bytes for tensor in tensors)
     names = [f"model-{number:05}-of-{len(shards):05}.safetensors" for number in range(1, len(shards) + 1)]
     names = ["model.safetensors"] if len(shards) == 1 else names
-    with tqdm(total=total, unit="B", unit_scale=True, desc="writing") as bar:
+    with tqdm(total=total, unit="B", unit_scale=True, desc="writing", disable=None) as bar:
         for name, shard in zip(names, shards, strict=True):
             with (folder / name).open("wb", buffering=0) as file:
                 _write_all(file, memoryview(_header(shard)))
@@ -185,7 +185,8 @@ def compare_tensors(planned: Sequence[PlannedTensor], files: Iterable[Path]) -> 
     stored = stored_tensors(files)
     if odd := set(stored) ^ {tensor.name for tensor in planned}:
         raise ValueError(f"the result and its plan differ in {len(odd)} tensors, the first is {min(odd)}")
-    with tqdm(total=sum(t.num_bytes for t in planned), unit="B", unit_scale=True, desc="verifying") as bar:
+    total = sum(tensor.num_bytes for tensor in planned)
+    with tqdm(total=total, unit="B", unit_scale=True, desc="verifying", disable=None) as bar:
         for tensor in planned:
             found = stored[tensor.name]
             if (found.shape, found.dtype) != (tensor.shape, tensor.dtype):

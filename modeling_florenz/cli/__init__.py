@@ -46,7 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
         train,
         translate,
     )
-    from .arguments import Parser
+    from .arguments import Parser, WideHelp
 
     modules = (
         caption,
@@ -69,9 +69,13 @@ def build_parser() -> argparse.ArgumentParser:
         doctor,
         completion,
     )
-    parser = Parser(prog="florenz", description="Image captions and image-aware translation in six languages.")
+    parser = Parser(
+        prog="florenz",
+        description="Image captions and image-aware translation in six languages.",
+        formatter_class=WideHelp,
+    )
     parser.add_argument("--version", action="version", version=f"florenz {__version__}")
-    commands = parser.add_subparsers(dest="command", parser_class=Parser, metavar="COMMAND")
+    commands = parser.add_subparsers(title="commands", dest="command", parser_class=Parser, metavar="COMMAND")
     parser.set_defaults(run=_welcome, verbose=False)
     for module in modules:
         module.add_commands(commands)

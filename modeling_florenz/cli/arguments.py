@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TASKS = ("caption", "detailed_caption", "more_detailed_caption")  # as in the processor, which imports torch
 QUANTIZATIONS = ("int8", "int4")  # as in checkpoint.quantization, which imports torch
+_TINY = "florenz: florenz-tiny knows emoji scenes and nothing else; see --model"
 DTYPES = ("auto", "float32", "bfloat16")  # as in inference.captioner
 
 
@@ -23,6 +24,14 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+class WideHelp(argparse.HelpFormatter):
+    """Put what is said of a command on the line of its name."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=16)
+        self._action_max_length = 14  # argparse forgets that commands are indented once more
 
 
 def at_least_one(value: str) -> int:
@@ -79,6 +88,8 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
     """Load the model that the arguments name."""
     from ..inference.captioner import Captioner
 
+    if arguments.model is None and arguments.adapter is None and sys.stderr.isatty():
+        print_line(paint(_TINY, "dim", sys.stderr), sys.stderr)
     return Captioner(
         arguments.model,
         arguments.revision,

@@ -7,9 +7,7 @@ from typing import Any
 
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
-    card = commands.add_parser(
-        "card", help="render the published cards from facts and results; or put one, with licences, into a folder"
-    )
+    card = commands.add_parser("card", help="render the published cards, or put one into a folder")
     card.add_argument("name", nargs="?", metavar="NAME", help="of a published model or dataset, such as florenz-3.5b")
     card.add_argument("target", nargs="?", type=Path, metavar="FOLDER", help="its folder, to put the card into")
     card.add_argument("--folder", type=Path, help="of templates, facts, results (default: hub_cards of this clone)")

@@ -23,7 +23,7 @@ def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
     completion = commands.add_parser(
         "completion",
-        help="print what makes bash, zsh or fish complete commands and options",
+        help="make bash, zsh or fish complete commands and options",
         description=ABOUT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

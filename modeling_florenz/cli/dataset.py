@@ -7,7 +7,7 @@ from typing import Any
 
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
-    dataset = commands.add_parser("dataset", help="write the emoji scenes as parquet files with images and a card")
+    dataset = commands.add_parser("dataset", help="write the emoji scenes as parquet files with a card")
     dataset.add_argument("folder", type=Path, metavar="FOLDER", help="the new folder")
     dataset.add_argument("--train", type=int, default=10_000, metavar="ROWS", help="training scenes (default: 10,000)")
     dataset.add_argument("--test", type=int, default=1_000, metavar="ROWS", help="test scenes (default: 1,000)")

@@ -1,7 +1,9 @@
 """The command `florenz doctor`."""
 
 import argparse
+import shutil
 import sys
+import textwrap
 from typing import Any
 
 from .exit_codes import DONE, SOME_FAILED
@@ -32,5 +34,14 @@ def _doctor(arguments: argparse.Namespace) -> int:
         subject = finding.subject
         wrong += finding.state == "wrong"
         mark = paint(_MARKS[finding.state], _COLOURS[finding.state], sys.stdout)
-        print_line(f"{heading:<12} {mark} {one_line(finding.text)}", sys.stdout)
+        text = f"\n{'':<16}".join(_wrapped(one_line(finding.text)))
+        print_line(f"{heading:<12} {mark} {text}", sys.stdout)
     return SOME_FAILED if wrong else DONE
+
+
+def _wrapped(text: str) -> list[str]:
+    """Break a text for the terminal; in a pipe, a finding is a line."""
+    if not sys.stdout.isatty():
+        return [text]
+    width = max(shutil.get_terminal_size().columns - 16, 24)
+    return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)

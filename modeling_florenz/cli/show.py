@@ -25,7 +25,7 @@ def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
     show = commands.add_parser(
         "show",
-        help="make a page of an image or a folder, whose words light their places",
+        help="make a page of images whose words light their places",
         description="Write a page of HTML: images, their captions in all languages, and where the model looked for "
         "each word. A folder becomes a contact sheet. The page holds all that it shows, and opens offline.",
     )

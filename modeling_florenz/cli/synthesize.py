@@ -11,9 +11,7 @@ from .exit_codes import DONE, SOME_FAILED
 
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
-    synthesize = commands.add_parser(
-        "synthesize", help="make training data from images and sentence pairs; run it again to go on"
-    )
+    synthesize = commands.add_parser("synthesize", help="make training data from images and sentence pairs")
     synthesize.add_argument("recipe", metavar="RECIPE", help="emoji, photos, paper_cc12m, or a YAML file")
     synthesize.add_argument("--output", type=Path, required=True, metavar="FOLDER", help="of the dataset")
     synthesize.add_argument(

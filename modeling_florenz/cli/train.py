@@ -11,9 +11,7 @@ from .exit_codes import DONE, SIGNALLED, SOME_FAILED
 
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
-    train = commands.add_parser(
-        "train", help="fine-tune as a recipe says; run it again to go on after an interruption", add_help=False
-    )
+    train = commands.add_parser("train", help="fine-tune as a recipe says; run it again to go on", add_help=False)
     train.add_argument("recipe", metavar="RECIPE", help="a recipe of the package by name, or a YAML file")
     train.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="put a YAML value in a field's place"

@@ -70,8 +70,9 @@ def examine() -> Iterator[Finding]:
 
 
 def _versions() -> Iterator[Finding]:
-    commit = git_commit()
-    yield Finding("versions", f"florenz {__version__}" + (f", commit {commit}" if commit else ""))
+    commit, _, changed = (git_commit() or "").partition("-")
+    source = f", commit {commit[:12]}" + (", changed since" if changed else "") if commit else ""
+    yield Finding("versions", f"florenz {__version__}{source}")
     yield Finding("versions", f"Python {platform.python_version()}, {platform.system()} {platform.machine()}")
     for names in (_NAMED[:3], _NAMED[3:]):
         yield Finding("versions", ", ".join(f"{name} {version(name)}" for name in names))

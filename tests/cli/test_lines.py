@@ -14,6 +14,7 @@ import pytest
 from tqdm import tqdm
 
 from modeling_florenz import BUNDLED_MODEL
+from modeling_florenz.cli import main
 from modeling_florenz.cli.lines import paint, print_line
 
 
@@ -56,6 +57,21 @@ def test_a_line_takes_the_place_of_the_bar_which_comes_back_below(monkeypatch: p
         before = drawn[: drawn.index(line)].rpartition("\r")
         assert line in drawn and before[2] == ""  # the line starts where the bar was wiped away
         assert before[0].endswith(" " * 20)
+
+
+def test_whoever_looks_is_told_that_the_bundled_model_knows_emoji_scenes_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ask = ["caption", str(SAMPLE), "--beams", "1"]
+    assert main(ask) == 0
+    assert capsys.readouterr().err == ""
+    screen = Terminal()
+    monkeypatch.setattr(sys, "stderr", screen)
+    assert main(ask) == 0
+    assert "florenz-tiny knows emoji scenes and nothing else" in screen.getvalue()
+    screen.truncate(0)
+    assert main([*ask, "--model", "florenz-tiny"]) == 0  # asked for by its name
+    assert "emoji scenes" not in screen.getvalue()
 
 
 @pytest.mark.slow
