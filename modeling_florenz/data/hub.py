@@ -115,15 +115,18 @@ def _reader(
 
         try:
             with files.open(tables[0]) as file:
-                present = pyarrow.parquet.read_schema(file).names
+                schema = pyarrow.parquet.read_schema(file)
         except Exception as error:
             raise files.ended(tables[0], error) from None
+        present = schema.names
         columns = _columns(present, given, files)
         image = columns["image"]
         texts = dict.fromkeys(
             name if name in present else name.partition(".")[0] for ours, name in columns.items() if ours != "image"
         )
-        return columns, ParquetReader(files, tables, image, list(texts))
+        reader = ParquetReader(files, tables, image, list(texts))
+        reader.check_images(schema.field(image).type)
+        return columns, reader
     if archives := [name for name in chosen if name.endswith(".tar")]:
         archive = ArchiveReader(files, archives, given.get("image", ""))
         first = next(archive.records(), None)

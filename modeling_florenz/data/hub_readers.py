@@ -91,8 +91,35 @@ class ParquetReader:
                         number += 1
                         yield Record(f"{name} row {number}", entry, Place(len(self.groups) - 1, row, 0))
 
+    def check_images(self, kind: pyarrow.DataType) -> None:
+        """Check, by its type and where that leaves it open by its first value, that a column holds images.
+
+        Raises:
+            ValueError: it holds addresses, or something else.
+        """
+        types = pyarrow.types
+        if types.is_string(kind) or types.is_large_string(kind):
+            with self._table(self.names[0]) as table:
+                if table.metadata.num_rows:
+                    # Texts alone: cheap to read, where images would not be.
+                    self._content(table.read_row_group(0, columns=[self.image_column]).column(0)[0].as_py())
+        elif not any(
+            is_kind(kind) for is_kind in (types.is_struct, types.is_binary, types.is_large_binary, types.is_null)
+        ):
+            raise ValueError(
+                f"the column {self.image_column!r} of {self.files.place} holds {kind}, not images: name another in "
+                "columns"
+            )
+
     def image(self, place: Place) -> bytes:
-        value = self._block(place.block)[place.start].as_py()
+        return self._content(self._block(place.block)[place.start].as_py())
+
+    def fresh(self) -> "ParquetReader":
+        other = copy.copy(self)
+        other._blocks = OrderedDict()
+        return other
+
+    def _content(self, value: Any) -> bytes:
         if isinstance(value, dict):
             value = value.get("bytes") or value.get("path")
         if isinstance(value, str) and value in self.files.names:
@@ -104,11 +131,6 @@ class ParquetReader:
                 f"the column {self.image_column!r} holds {value!r}, not an image or a file of the dataset"
             )
         return value
-
-    def fresh(self) -> "ParquetReader":
-        other = copy.copy(self)
-        other._blocks = OrderedDict()
-        return other
 
     def _block(self, block: int) -> pyarrow.ChunkedArray:
         if block not in self._blocks:

@@ -11,6 +11,7 @@ from .evaluation_checks import check_evaluation
 from .export import export
 from .finished_run import Run, finished_run
 from .full_disk import full_disk_said
+from .lost_process import lost_process_said
 from .outlook import look_ahead
 from .preparation import prepare
 from .recipe import parse_recipe
@@ -42,7 +43,7 @@ def fine_tune(values: dict[str, Any], scorer: TextScorer | None = None) -> Run:
     is_first = recipe.training.process_index == 0
     with hold(recipe.output / "run") if is_first else nullcontext():
         data = load_data(recipe)
-        with full_disk_said(recipe.output), ended_source_said():
+        with lost_process_said(), full_disk_said(recipe.output), ended_source_said():
             run = finished_run(data)
             if run is None:
                 prepared = prepare(data)

@@ -78,11 +78,24 @@ def test_images_can_be_structs_bytes_or_files_of_the_dataset(kind, tmp_path):
     assert rows[2]["image"].getpixel((0, 0)) == (28, 90, 120)
 
 
-@pytest.mark.parametrize(("kind", "words"), [("url", "download the images"), ("number", "not an image")])
-def test_addresses_and_numbers_are_not_images(kind, words, tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("url", "download the images"),
+        ("number", "holds int64, not images"),
+        ("path", "'photos/0.png', not an image or a file"),
+    ],
+)
+def test_addresses_numbers_and_files_that_are_elsewhere_are_refused_before_any_image_is_drawn(kind, words, tmp_path):
     write_parquet(tmp_path / "train.parquet", kind=kind)
     with pytest.raises(ValueError, match=words):
-        _load(tmp_path, columns=COLUMNS)[0]
+        _load(tmp_path, columns=COLUMNS)
+
+
+def test_a_table_without_rows_is_refused(tmp_path):
+    write_parquet(tmp_path / "train.parquet", count=0, kind="path")
+    with pytest.raises(ValueError, match="the split 'train' of .* holds no row in de"):
+        _load(tmp_path, columns=COLUMNS)
 
 
 @pytest.mark.parametrize(("column", "text"), [("txt", "A cat."), ("json.caption", "A dog, 1.")])
