@@ -16,12 +16,13 @@ NAMES = sorted(path.stem for path in RECIPES.glob("*.yaml"))
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
-def test_eleven_recipes_ship_and_each_tells_how_it_is_run():
+def test_twelve_recipes_ship_and_each_tells_how_it_is_run():
     assert NAMES == [
         "add_language_lora",
         "coco_karpathy_lora",
         "commute_dpo",
         "commute_lora",
+        "distil",
         "emoji_lora",
         "multi30k_lora",
         "multi30k_qlora",
