@@ -193,11 +193,16 @@ def _kept(
     from ..inference.sidecars import Sidecars
 
     wrapped = Wrapped(arguments.prepend, arguments.append)
-    if arguments.output is not None:
-        with keep_captions(arguments.output, captioner, options, wrapped, arguments.overwrite) as kept:
-            yield kept
-    elif arguments.sidecar:
-        keys = [(task, language) for task in options.tasks for language in options.languages]
-        yield Sidecars(keys, wrapped, arguments.overwrite)
-    else:
-        yield None
+    try:
+        if arguments.output is not None:
+            with keep_captions(arguments.output, captioner, options, wrapped, arguments.overwrite) as kept:
+                yield kept
+        elif arguments.sidecar:
+            keys = [(task, language) for task in options.tasks for language in options.languages]
+            yield Sidecars(keys, wrapped, arguments.overwrite)
+        else:
+            yield None
+    except KeyboardInterrupt:
+        if arguments.output is not None or arguments.sidecar:
+            print_line("florenz: stopped; the same command goes on from here", sys.stderr)
+        raise

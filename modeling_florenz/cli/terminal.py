@@ -6,6 +6,7 @@ import importlib.util
 import io
 import logging
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -35,6 +36,8 @@ EXTRAS = {
     ),
     "space": ("space", ("gradio",)),
 }
+# How torch says it, on a GPU and on a CPU; it is imported only by the commands that need it.
+_MEMORY = re.compile(r"OutOfMemoryError|out of memory|DefaultCPUAllocator")
 _PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
@@ -54,11 +57,22 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
     except BrokenPipeError:
         raise
     except (ValueError, OSError) as error:
-        name = paint("florenz:", "red", sys.stderr)
-        print_line(f"{name} {' '.join(str(error).split()) or type(error).__name__}", sys.stderr)
-        return NOTHING_DONE
+        return _refuse(str(error) or type(error).__name__)
+    except (MemoryError, RuntimeError) as error:
+        if not (isinstance(error, MemoryError) or _MEMORY.search(f"{type(error).__name__}: {error}")):
+            raise
+        return _refuse(
+            "the memory is not enough: take a smaller model, or what the command has of --quantize int8, --beams 1 or "
+            "a smaller --batch-size; florenz doctor says how much is free"
+        )
     except KeyboardInterrupt:
         return STOPPED
+
+
+def _refuse(sentence: str) -> int:
+    name = paint("florenz:", "red", sys.stderr)
+    print_line(f"{name} {' '.join(sentence.split())}", sys.stderr)
+    return NOTHING_DONE
 
 
 def use_utf8() -> None:

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from modeling_florenz import BUNDLED_MODEL
 from modeling_florenz.cli import main
@@ -184,6 +185,48 @@ def test_libraries_are_heard_only_if_that_is_asked_for() -> None:
     assert loud.returncode == 0
     for words in ("the library is old", "lacks a kernel", "will be an error", "ZIPDecode", "an image was skipped"):
         assert words in loud.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB."),
+        RuntimeError("[enforce fail at alloc_cpu.cpp:121] err == 0. DefaultCPUAllocator: can't allocate memory"),
+    ],
+    ids=["python", "gpu", "cpu"],
+)
+def test_too_little_memory_is_one_sentence(
+    error: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise error
+
+    monkeypatch.setattr("modeling_florenz.inference.captioner.Captioner.translate", fail)
+    assert main(["translate", str(SAMPLE), "--text", "A dog.", "--language", "de"]) == 2
+    assert capsys.readouterr().err.startswith("florenz: the memory is not enough: take a smaller model, ")
+
+
+def test_other_errors_of_torch_are_not_taken_for_too_little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object, **named: object) -> None:
+        raise RuntimeError("mat1 and mat2 shapes cannot be multiplied")
+
+    monkeypatch.setattr("modeling_florenz.inference.captioner.Captioner.translate", fail)
+    with pytest.raises(RuntimeError, match="shapes"):
+        main(["translate", str(SAMPLE), "--text", "A dog.", "--language", "de"])
+
+
+def test_a_stop_with_captions_that_are_kept_says_that_the_command_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def stop(*given: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("modeling_florenz.inference.bulk.caption_in_bulk", stop)
+    assert main(["caption", str(SAMPLE), "--output", str(tmp_path / "captions.jsonl")]) == 130
+    assert capsys.readouterr().err == "florenz: stopped; the same command goes on from here\n"
+    assert main(["caption", str(SAMPLE)]) == 130
+    assert capsys.readouterr().err == ""
 
 
 def test_a_warning_of_the_package_is_shown_on_one_line(capsys: pytest.CaptureFixture[str]) -> None:
