@@ -1,5 +1,6 @@
 """Render the cards of the published models from one template, facts per size, and the result files."""
 
+from functools import cache
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -25,6 +26,7 @@ from ..sizes import config_from_size
 from .paper_scores import NOTE, eval_results, paper_scores, scores_table
 
 
+@cache
 def count_parameters(size: str) -> tuple[int, int]:
     """Count all parameters of a size and those that the paper trains; tied ones count once."""
     with torch.device("meta"):
@@ -77,7 +79,7 @@ def render_model_card(folder: Path, size: str, fine_tuned: bool) -> str:
         "new": f"{variant['new'].strip()}\n{common['new']}",
         "not_for": f"{common['not_for'].strip()}\n{variant['not_for']}",
         "prefix": "" if fine_tuned else ", prefix=True",
-        "ways": common["ways"],
+        "ways": variant["ways"],
         "source": common["source"],
         "readings": common["readings"],
         "picture": "Which tasks were part of pre-training in which languages",
