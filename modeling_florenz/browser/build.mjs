@@ -29,11 +29,33 @@ for (const name of ["index.html", "style.css"]) copyFileSync(`src/${name}`, `pag
 for (const [name, file] of Object.entries(PARTS)) {
   writeFileSync(`page/ort-${name}.wasm.xz`, execFileSync("xz", ["-9e", "-c", `${ORT}/${file}`], { maxBuffer: 1 << 28 }));
 }
-const about = [
-  ["onnxruntime-web", "MIT", "Copyright (c) Microsoft Corporation"],
-  ["@huggingface/tokenizers", "Apache-2.0", "Copyright The Hugging Face Team"],
-].map(([name, license, owner]) => {
-  const { version } = JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8"));
-  return `${name} ${version}: ${license}. ${owner}.`;
-});
-writeFileSync("page/NOTICE-libraries.txt", `This page contains:\n\n${about.join("\n")}\n`);
+copyFileSync("node_modules/@huggingface/tokenizers/LICENSE", "page/LICENSE-tokenizers.txt");
+const versionOf = (name) => JSON.parse(readFileSync(`node_modules/${name}/package.json`, "utf8")).version;
+writeFileSync(
+  "page/NOTICE-libraries.txt",
+  `This page contains @huggingface/tokenizers ${versionOf("@huggingface/tokenizers")}, copyright The Hugging Face Team,
+under the Apache License, Version 2.0 (LICENSE-tokenizers.txt), and onnxruntime-web ${versionOf("onnxruntime-web")} under this licence:
+
+MIT License
+
+Copyright (c) Microsoft Corporation
+
+Permission is hereby granted, free of charge, to any person obtaining a copy
+of this software and associated documentation files (the "Software"), to deal
+in the Software without restriction, including without limitation the rights
+to use, copy, modify, merge, publish, distribute, sublicense, and/or sell
+copies of the Software, and to permit persons to whom the Software is
+furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all
+copies or substantial portions of the Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR
+IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY,
+FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE
+AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER
+LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM,
+OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE
+SOFTWARE.
+`,
+);

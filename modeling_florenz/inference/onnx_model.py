@@ -219,8 +219,11 @@ def _session(path: Path) -> InferenceSession:
     options = SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3  # errors
-    # Packed weights would stand beside the mapped ones.
-    options.add_session_config_entry("session.disable_prepacking", "1")
+    # Kept for the next run, what the tower needs for a moment would be half the size of a small model's weights.
+    options.enable_cpu_mem_arena = False
+    if path.with_name(f"{path.name}.data").exists():
+        # Packed for faster products, they would stand beside the mapped ones.
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         return InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of its own kinds

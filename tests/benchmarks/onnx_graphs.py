@@ -1,6 +1,6 @@
 """Compare ONNX Runtime with PyTorch: tokens a second, captions of scenes in 8 bits, memory of a published shape.
 
-python tests/benchmarks/onnx_graphs.py speed|scenes FOLDER_OF_GRAPHS
+python tests/benchmarks/onnx_graphs.py speed|scenes FOLDER_OF_GRAPHS...
 python tests/benchmarks/onnx_graphs.py memory FOLDER        # writes the 0.4b shape with random weights there, once
 """
 
@@ -25,37 +25,40 @@ LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
 NEW = 32
 
 
-def speed(folder: Path) -> None:
-    """Write 32 tokens a row greedily, by turns with both; print medians of nine."""
+def speed(folders: list[Path]) -> None:
+    """Write 32 tokens a row greedily, by turns with PyTorch and each folder; print medians of nine."""
     torch.set_num_threads(1)
-    both = {"PyTorch": Captioner(dtype="float32"), "ONNX Runtime": Captioner(folder)}
+    all_ = {"PyTorch": Captioner(dtype="float32"), **{folder.name: Captioner(folder) for folder in folders}}
     image = EmojiWorld().render(EmojiWorld().scene("test", 0, 7))
     for batch in (1, 8):
-        seconds: dict[str, list[float]] = {name: [] for name in both}
-        inputs = both["PyTorch"].processor(images=[image] * batch, task="caption", language="de")
+        seconds: dict[str, list[float]] = {name: [] for name in all_}
+        inputs = all_["PyTorch"].processor(images=[image] * batch, task="caption", language="de")
         for _ in range(9):
-            for name, captioner in both.items():
+            for name, captioner in all_.items():
                 start = time.perf_counter()
                 captioner.model.generate(**inputs, num_beams=1, min_new_tokens=NEW, max_new_tokens=NEW)
                 seconds[name].append(time.perf_counter() - start)
         rates = {name: batch * NEW / statistics.median(values) for name, values in seconds.items()}
-        ratio = rates["ONNX Runtime"] / rates["PyTorch"]
-        print(batch, {name: round(rate) for name, rate in rates.items()}, f"{ratio:.2f} x", flush=True)
+        print(
+            batch, {name: f"{rate:.0f}, {rate / rates['PyTorch']:.2f} x" for name, rate in rates.items()}, flush=True
+        )
 
 
-def scenes(folder: Path, count: int = 1000) -> None:
+def scenes(folders: list[Path], count: int = 1000) -> None:
     """Caption held-out scenes greedily in six languages; print the share that is exact."""
-    captioner = Captioner(folder)
+    captioners = {folder.name: Captioner(folder) for folder in folders}
     world = EmojiWorld()
-    exact = dict.fromkeys(LANGUAGES, 0)
+    exact = {name: dict.fromkeys(LANGUAGES, 0) for name in captioners}
     rows = {language: HeldOutScenes(world, "caption", language, count) for language in LANGUAGES}
     for start in range(0, count, 50):
         batch = range(start, min(count, start + 50))
-        found = captioner.caption_languages([rows["en"][index]["image"] for index in batch], LANGUAGES, num_beams=1)
-        for index, texts in zip(batch, found, strict=True):
-            for language, text in texts.items():
-                exact[language] += text == rows[language].rows[index]["target"]
-    print({language: right / count for language, right in exact.items()}, flush=True)
+        images = [rows["en"][index]["image"] for index in batch]
+        for name, captioner in captioners.items():
+            found = captioner.caption_languages(images, LANGUAGES, num_beams=1)
+            for index, texts in zip(batch, found, strict=True):
+                for language, text in texts.items():
+                    exact[name][language] += text == rows[language].rows[index]["target"]
+        print(batch.stop, exact, flush=True)
 
 
 def _peak(work: Callable[[], object]) -> float:
@@ -97,13 +100,13 @@ def main() -> None:
     """Read what to measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "scenes", "memory"))
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     parser.add_argument("--part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.what == "memory":
-        memory(arguments.folder, arguments.part)
+        memory(arguments.folders[0], arguments.part)
     else:
-        {"speed": speed, "scenes": scenes}[arguments.what](arguments.folder)
+        {"speed": speed, "scenes": scenes}[arguments.what](arguments.folders)
 
 
 if __name__ == "__main__":
