@@ -26,6 +26,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Build the parser of all commands; a parsed command has the function to `run`."""
     from .. import __version__
     from . import (
+        benchmark,
         build,
         caption,
         card,
@@ -66,6 +67,7 @@ def build_parser() -> argparse.ArgumentParser:
         scaling,
         synthesize,
         space,
+        benchmark,
         doctor,
         completion,
     )

@@ -1,0 +1,35 @@
+"""`florenz benchmark`: one table, one file, one sentence for what cannot be timed."""
+
+import json
+
+import pytest
+
+from modeling_florenz.cli import main
+
+
+@pytest.mark.slow
+def test_the_bundled_model_is_timed_beside_the_limits_of_the_machine(tmp_path, capsys):
+    path = tmp_path / "speed.json"
+    assert main(["benchmark", "--repeats", "2", "--tokens", "2", "--output", str(path)]) == 0
+    output = capsys.readouterr().out
+    for work in ("tower", "prompt encoder", "token, batch 16, 4 beams", "token without a cache, greedy", "limit: "):
+        assert f"| {work}" in output
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert record["label"] == "measured-here"
+    assert record["protocol"]["repeats"] == 2
+    assert all(value["median"] > 0 for name, value in record["seconds"].items() if not name.startswith("token"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--repeats", "1"], "--repeats must be at least 2: one alone does not tell how much they differ"),
+        (["--model", "not/here"], "not/here"),
+        (["--against", "no-such-model", "--repeats", "2"], "no-such-model cannot be timed beside it"),
+    ],
+)
+def test_what_cannot_be_timed_is_one_sentence(arguments, sentence, capsys):
+    assert main(["benchmark", *arguments]) == 2
+    errors = capsys.readouterr().err
+    assert sentence in errors
+    assert errors.count("\n") == 1
