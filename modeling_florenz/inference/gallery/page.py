@@ -127,9 +127,9 @@ def _article(number: int, exhibit: Exhibit, info: PageInfo) -> Iterator[str]:
     size = f"{exhibit.size[0]} × {exhibit.size[1]}"
     yield f'<figcaption><span class="readout" aria-live="polite"></span><span>{name}</span> <span>{size}</span>'
     yield "</figcaption>"
+    yield '</figure><div class="sayings">'
     if exhibit.is_unknown:
         yield f'<p class="unknown stage-only">{escape(_UNKNOWN)}</p>'
-    yield '</figure><div class="sayings">'
     for index, saying in enumerate(exhibit.sayings):
         yield from _saying(saying, info, chosen=not index)
     yield f'<p class="hint stage-only">{escape(_HINT)}</p>'
