@@ -73,5 +73,6 @@ def test_the_python_that_needs_nothing_of_the_reader_runs(page: str, monkeypatch
     monkeypatch.chdir(ROOT)
     blocks = _python(ROOT / page)
     assert len(blocks) >= 2
+    names: dict[str, object] = {}  # a block goes on from the one before it
     for block in blocks:
-        exec(compile(block, page, "exec"), {})
+        exec(compile(block, page, "exec"), names)
