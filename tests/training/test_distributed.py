@@ -95,11 +95,13 @@ def test_two_processes_have_the_loss_of_one(method, base, alone, tmp_path):
 
 @pytest.mark.slow
 def test_smoothed_labels_have_the_same_loss_in_two_processes(base, tmp_path):
-    shape = {"label_smoothing_factor": 0.1, "max_steps": 3, "save_steps": 3}
+    # Adam would make much of how small gradients are rounded.
+    shape = {"label_smoothing_factor": 0.1, "optim": "sgd", "learning_rate": 0.1, "max_steps": 3, "save_steps": 3}
     single = _losses(_run(_values(base, tmp_path / "single", 1, **shape), 1), 3)
     both = _losses(_run(_values(base, tmp_path / "both", 2, **shape), 2), 3)
-    assert both[0] == pytest.approx(single[0], abs=1e-6)
-    assert both == pytest.approx(single, abs=1e-5)
+    print(single, both)
+    assert both == pytest.approx(single, abs=1e-6)
+    assert abs(single[0] - single[2]) > 1e-3
 
 
 @pytest.mark.slow
