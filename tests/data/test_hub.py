@@ -83,6 +83,7 @@ def test_images_can_be_structs_bytes_or_files_of_the_dataset(kind, tmp_path):
     [
         ("url", "download the images"),
         ("number", "holds int64, not images"),
+        ("places", "holds struct<left: int64, top: int64>, not images"),
         ("path", "'photos/0.png', not an image or a file"),
     ],
 )

@@ -30,6 +30,7 @@ def write_parquet(path: Path, count: int = 12, group: int = 4, kind: str = "stru
         "path": [f"photos/{number}.png" for number in range(count)],
         "url": [f"https://example.com/{number}.png" for number in range(count)],
         "number": list(range(count)),
+        "places": [{"left": number, "top": 0} for number in range(count)],
     }
     codes = [list(TEXTS)[number % 2] for number in range(count)]
     words = [TEXTS[code].format(number) for number, code in enumerate(codes)]

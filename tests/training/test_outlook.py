@@ -18,6 +18,9 @@ from modeling_florenz.training.recipe import parse_recipe
 from modeling_florenz.training.recipe_data import load_data
 
 
+PAIRS = [{"dataset": "commute", "split": "dev", "languages": ["fr"]}]
+
+
 def test_a_dry_run_counts_times_and_leaves_nothing(tmp_path):
     values = small_recipe(tmp_path / "run", max_target_length=8, max_steps=300)
     found = dry_run(values)
@@ -74,8 +77,7 @@ def test_timed_steps_are_those_of_the_run(tmp_path, monkeypatch):
         return preference_loss(*given)
 
     monkeypatch.setattr("modeling_florenz.training.trainer.preference_loss", preference)
-    data = [{"dataset": "commute", "split": "dev", "languages": ["fr"]}]
-    more = {"train_data": data, "data_folder": str(tmp_path / "data"), "max_steps": 30}
+    more = {"train_data": PAIRS, "data_folder": str(tmp_path / "data"), "max_steps": 30}
     dry_run(small_recipe(tmp_path / "run", preference=0.3, **more))
     assert steps == [0.3] * 12
 
@@ -98,11 +100,14 @@ print(json.dumps({"estimate": found.memory_gb, "peak": peak_memory_gb()}))
         {"method": "full", "per_device_train_batch_size": 8},
         {"per_device_train_batch_size": 48, "lora_parts": "all-linear", "loss_chunk_size": 0},
         {"per_device_train_batch_size": 64, "max_steps": 3},
+        {"per_device_train_batch_size": 16, "preference": 0.1, "train_data": PAIRS},
+        {"per_device_train_batch_size": 16, "method": "full", "teacher": "florenz-tiny", "loss_chunk_size": 0},
     ],
-    ids=["lora", "full", "large-batch", "frozen-tower"],
+    ids=["lora", "full", "large-batch", "frozen-tower", "preference", "teacher"],
 )
 def test_the_estimate_is_near_the_measured_peak(shape, tmp_path):
-    values = small_recipe(tmp_path / "run", **{"max_steps": 20, **shape})
+    write_commute(tmp_path / "data" / "commute", "dev", [("translate", "fr")])
+    values = small_recipe(tmp_path / "run", data_folder=str(tmp_path / "data"), **{"max_steps": 20, **shape})
     command = [sys.executable, "-c", _MEASURE, json.dumps(values)]
     run = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
     assert run.returncode == 0, run.stderr[-2000:]
