@@ -1,7 +1,7 @@
 """Bring README, the manuals and the docstrings into the site: a hook of mkdocs.
 
-The pages of the navigation are read from where they are in the repository, with the files that they show or link to.
-For each folder of the package a page is made of its docstrings.
+The pages of the navigation are read from where they are in the repository, with the files that they show or link to; a
+page that one of them links to comes after it. For each folder of the package a page is made of its docstrings.
 """
 
 import re
@@ -31,7 +31,8 @@ _LINK = re.compile(r"""\]\((?!\w+:|\#)([^)\s\#]+)|(?:src|srcset)="(?!\w+:)([^"\s
 
 
 def on_config(config: Any) -> Any:
-    """Put a page for every folder of the package into the navigation."""
+    """Put what pages link to, and a page for every folder of the package, into the navigation."""
+    config.nav = _with_linked(config.nav, set(_pages(config.nav)))
     config.nav.append({"Reference": [{title: _reference(folder)} for folder, title in TITLES.items()]})
     return config
 
@@ -43,11 +44,8 @@ def on_files(files: Files, config: Any) -> Files:
     for page in _pages(config.nav):
         if files.get_file_from_path(page) is None:
             files.append(_file(page, config))
-            text = (ROOT / page).read_text(encoding="utf-8")
-            for target in (found[1] or found[2] for found in _LINK.finditer(text)):
-                path = (ROOT / page).parent.joinpath(target).resolve()
-                name = path.relative_to(ROOT).as_posix()
-                if path.is_file() and path.suffix != ".md" and files.get_file_from_path(name) is None:
+            for name in _targets(page):
+                if not name.endswith(".md") and files.get_file_from_path(name) is None:
                     files.append(_file(name, config))
     return files
 
@@ -70,6 +68,28 @@ def _file(name: str, config: Any) -> File:
     # What begins with a dot is not served everywhere.
     file.dest_uri = file.dest_uri.replace(".github/", "project/")
     return file
+
+
+def _targets(page: str) -> list[str]:
+    """List the files that a page shows or links to."""
+    found = _LINK.finditer((ROOT / page).read_text(encoding="utf-8"))
+    paths = [(ROOT / page).parent.joinpath(match[1] or match[2]).resolve() for match in found]
+    return [path.relative_to(ROOT).as_posix() for path in paths if path.is_file() and path.is_relative_to(ROOT)]
+
+
+def _with_linked(nav: list[Any], known: set[str]) -> list[Any]:
+    """Put behind every page those that it links to and that are nowhere in the navigation yet."""
+    grown: list[Any] = []
+    for entry in nav:
+        [(title, value)] = entry.items() if isinstance(entry, dict) else [("", entry)]
+        if isinstance(value, list):
+            grown.append({title: _with_linked(value, known)})
+            continue
+        grown.append(entry)
+        linked = sorted({name for name in _targets(value) if name.endswith(".md")} - known)
+        known |= set(linked)
+        grown += _with_linked(linked, known)
+    return grown
 
 
 def _pages(nav: list[Any]) -> list[str]:

@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 from manuals import FOLDERS, MANUALS, ROOT
 
-from modeling_florenz import BUNDLED_MODEL
-
 
 def test_readme_has_at_most_150_lines() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
@@ -48,13 +46,6 @@ def test_every_module_that_a_manual_runs_exists(page: Path) -> None:
     for module in re.findall(r"-m (modeling_florenz[\w.]*)", page.read_text(encoding="utf-8")):
         path = ROOT / module.replace(".", "/")
         assert path.with_suffix(".py").is_file() or (path / "__main__.py").is_file(), module
-
-
-def test_the_site_has_a_page_for_every_manual() -> None:
-    site = (ROOT / ".github" / "site" / "mkdocs.yml").read_text(encoding="utf-8")
-    pages = (ROOT / "modeling_florenz").rglob("*.md")
-    for page in {*MANUALS, *pages} - {BUNDLED_MODEL / "README.md"}:
-        assert re.search(rf"[-:] {re.escape(page.relative_to(ROOT).as_posix())}$", site, re.MULTILINE), page
 
 
 def _python(page: Path) -> list[str]:
