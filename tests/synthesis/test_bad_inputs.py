@@ -125,7 +125,7 @@ def test_what_a_text_holds_is_shown_in_the_card_as_it_is(tmp_path: Path) -> None
         server.thing = "**one** <b>thing</b> & $other | `code` #1"
         assert _run(tmp_path / "made", server.address, f"images.paths=[{_photos(tmp_path / 'photos', 1)}]") == 0
     card = (tmp_path / "made" / "README.md").read_text(encoding="utf-8")
-    (line,) = (line for line in card.splitlines() if line.startswith("| caption | en |"))
+    line = next(line for line in card.splitlines() if line.startswith("| caption | en |"))
     assert line.count("|") == 5
     assert "shows **one** <b>thing</b> & $other | `code` #1." in html.unescape(line)
     assert not set("*<>$`") & set(line)
