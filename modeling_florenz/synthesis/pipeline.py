@@ -1,10 +1,11 @@
 """Run the steps of a recipe one after the other, and make a dataset folder of what they leave."""
 
+import errno
 import json
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -83,7 +84,7 @@ def synthesize(recipe: Recipe, folder: Path, processes: int = 1, limit: int = 0)
         connect(recipe.ray)
         folder = folder.absolute()
     work = work_folder(folder)
-    with hold(folder.with_name(f"{folder.name}.synthesis")):
+    with hold(folder.with_name(f"{folder.name}.synthesis")), _full_disk_told(work):
         _check_replaceable(folder)
         work.mkdir(parents=True, exist_ok=True)
         for left in work.glob("*/*.partial"):
@@ -146,6 +147,18 @@ def _run(recipe: Recipe, work: Path, folder: Path, processes: int, limit: int) -
     with _closest(matched, recipe, work) as pairs:
         rows = run_step(assemble, assemble_batches(images, kept, said, pairs), work, processes, sum(kept.counts))
     return Synthesis(folder, [*steps, rows], tested)
+
+
+@contextmanager
+def _full_disk_told(work: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(
+            f"the disk of {work} is full: make room and run the command again, finished shards are kept"
+        ) from None
 
 
 def _write_skipped(run: Synthesis, path: Path) -> None:

@@ -1,6 +1,7 @@
 """Make shards on a Ray cluster: Ray Data hands them to actors, each of which loads the step's model once."""
 
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,13 @@ def cores_of_actor(cores: float, actors: int) -> float:
     return (int(1000 * (cores - 1) / actors) or 1) / 1000
 
 
+def _knock(address: str) -> None:
+    # Ray itself would wait for minutes.
+    host, separator, port = address.rpartition("://")[2].rpartition(":")
+    if separator and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 def connect(address: str) -> dict[str, float]:
     """Connect to a cluster, once, and return its resources.
 
@@ -113,6 +121,7 @@ def connect(address: str) -> dict[str, float]:
         raise ValueError(f"ray: Ray is not installed: {install_command('ray')}") from None
     if not ray.is_initialized():
         try:
+            _knock(address)
             ray.init(address, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, RuntimeError, ValueError, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,5 +1,6 @@
 """Bad images, files and folders: what is broken is listed with its reason, and the rest is used."""
 
+import errno
 import html
 import json
 import tarfile
@@ -12,6 +13,8 @@ from chat_endpoint import serve_chat
 from PIL import Image
 
 from modeling_florenz.cli import main
+from modeling_florenz.synthesis import pool
+from modeling_florenz.synthesis.shards import write_shard
 
 
 def _photos(folder: Path, count: int = 3) -> Path:
@@ -129,3 +132,23 @@ def test_what_a_text_holds_is_shown_in_the_card_as_it_is(tmp_path: Path) -> None
     assert line.count("|") == 5
     assert "shows **one** <b>thing</b> & $other | `code` #1." in html.unescape(line)
     assert not set("*<>$`") & set(line)
+
+
+def test_a_full_disk_is_told_and_finished_shards_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, output = _photos(tmp_path / "photos", 4), tmp_path / "made"
+    changes = [f"images.paths=[{photos}]", "shard=2"]
+
+    def write(*arguments: object) -> None:
+        if len(list(output.with_name("made.work").glob("*/part-*.parquet"))) == 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_shard(*arguments)
+
+    with serve_chat() as server:
+        with monkeypatch.context() as full:
+            full.setattr(pool, "write_shard", write)
+            assert _run(output, server.address, *changes) == 2
+        assert "made.work is full: make room and run the command again" in capsys.readouterr().err
+        assert len(list(output.with_name("made.work").glob("*/part-*.parquet"))) == 3
+        assert _run(output, server.address, *changes) == 0

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import slow_steps
 
-from modeling_florenz.synthesis.ray_pool import cores_of_actor
+from modeling_florenz.synthesis.ray_pool import connect, cores_of_actor
 from modeling_florenz.synthesis.run_step import run_step
 
 
@@ -27,6 +27,13 @@ def test_actors_leave_a_core_for_reading(cores: int, actors: int, asked: float) 
 def test_a_cluster_that_has_one_core_is_refused_in_one_sentence() -> None:
     with pytest.raises(ValueError, match=r"^ray: the cluster has 1 cores, and one must be left for reading: give it"):
         cores_of_actor(1, actors=1)
+
+
+@pytest.mark.slow
+def test_an_address_where_no_cluster_is_is_refused_at_once() -> None:
+    pytest.importorskip("ray")
+    with pytest.raises(ValueError, match=r"^ray: no cluster answers at '127.0.0.1:9' .* start one with ray start"):
+        connect("127.0.0.1:9")
 
 
 def _start(folder: Path, processes: int, ray: str) -> subprocess.Popen[str]:
