@@ -105,7 +105,8 @@ export class Model {
         row.ended = best === decoder.eos;
         return [best];
       });
-      progress(rows.map((row) => decode(this.tokenizer, row.ids, special)));
+      // A character of several tokens is shown when it is there.
+      progress(rows.map((row) => decode(this.tokenizer, row.ids, special).replace(/\ufffd+$/, "")));
     }
     return rows.map((row) => ({
       ids: row.ids,

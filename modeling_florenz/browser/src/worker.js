@@ -16,31 +16,48 @@ async function hasWebGpu() {
   }
 }
 
-async function load({ device }, report) {
-  const settings = await (await fetch("./florenz.json")).json();
-  const { version, files } = settings;
-  const kind = device ?? ((await hasWebGpu()) ? "webgpu" : "wasm");
-  const all = Object.values(files).reduce((sum, size) => sum + size, 0) + settings.runtimes[kind];
-  let come = 0;
-  const progress = (bytes) => report({ progress: (come += bytes) / all, megabytes: all / 1e6 });
-  const read = (name) => readFile(name, version, progress);
+/** Open the four graphs on a kind of device. */
+async function openGraphs(kind, files, read) {
   const ort = kind === "webgpu" ? await import("./ort-webgpu.js") : await import("./ort-wasm.js");
+  ort.env.logLevel = "error";
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await read(`./ort-${kind}.wasm`);
-  const options = { executionProviders: kind === "webgpu" ? ["webgpu", "wasm"] : ["wasm"] };
+  const executionProviders = kind === "webgpu" ? ["webgpu", "wasm"] : ["wasm"];
   const graphs = {};
   for (const name of GRAPHS) {
     const bytes = await read(`./model/${name}.onnx`);
     const outside = `${name}.onnx.data`;
     const data = files[`./model/${outside}`] ? [{ path: outside, data: await read(`./model/${outside}`) }] : undefined;
-    graphs[name] = await ort.InferenceSession.create(bytes, { ...options, externalData: data });
+    graphs[name] = await ort.InferenceSession.create(bytes, { executionProviders, externalData: data });
+  }
+  return { ort, graphs };
+}
+
+async function load({ device }, report) {
+  const settings = await (await fetch("./florenz.json")).json();
+  const { version, files } = settings;
+  const weights = Object.values(files).reduce((sum, size) => sum + size, 0);
+  const openOn = (kind) => {
+    const all = weights + settings.runtimes[kind];
+    let come = 0;
+    const progress = (bytes) => report({ progress: (come += bytes) / all, megabytes: all / 1e6 });
+    return openGraphs(kind, files, (name) => readFile(name, version, progress));
+  };
+  let kind = device ?? ((await hasWebGpu()) ? "webgpu" : "wasm");
+  let opened;
+  try {
+    opened = await openOn(kind);
+  } catch (error) {
+    if (device || kind === "wasm") throw error;
+    kind = "wasm"; // some graphics cards are offered and then refuse
+    opened = await openOn(kind);
   }
   const texts = {};
   for (const name of ["tokenizer", "tokenizer_config"]) {
     texts[name] = await readJson(`./model/${name}.json`, version);
     texts[`encoder_${name}`] = await readJson(`./model/encoder_tokenizer/${name}.json`, version);
   }
-  model = new Model(ort, settings, graphs, texts);
+  model = new Model(opened.ort, settings, opened.graphs, texts);
   return { settings, device: kind };
 }
 
