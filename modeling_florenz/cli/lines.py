@@ -6,7 +6,7 @@ import unicodedata
 from typing import TextIO
 
 
-_CODES = {"bold": 1, "dim": 2, "red": 31, "green": 32, "yellow": 33}
+_CODES = {"dim": 2, "red": 31, "green": 32, "yellow": 33}
 
 
 def one_line(text: str) -> str:
@@ -31,7 +31,7 @@ def paint(text: str, style: str, stream: TextIO) -> str:
     """Colour a text for a terminal; leave it as it is for a pipe, a file, `NO_COLOR` or a terminal without colours.
 
     Args:
-        style: `bold`, `dim`, `red`, `green` or `yellow`.
+        style: `dim`, `red`, `green` or `yellow`.
         stream: what it is written to.
     """
     if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb" or not stream.isatty():

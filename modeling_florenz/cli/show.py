@@ -32,7 +32,7 @@ def add_commands(commands: Any) -> None:
     show.add_argument(
         "images", nargs="+", metavar="IMAGE", help="file, folder, pattern, .parquet, .tar; - reads an image or a list"
     )
-    show.add_argument("--output", type=Path, metavar="PAGE", help="the page (default: NAME.html in this folder)")
+    show.add_argument("--output", type=Path, metavar="PAGE", help="the page (default: NAME.html here)")
     show.add_argument("--open", action="store_true", help="open the page in the browser")
     show.add_argument("--language", default="all", help="ISO 639-1 codes such as de,fr, or all (default: all)")
     show.add_argument("--task", choices=TASKS, default="caption", help="kind of caption (default: caption)")
@@ -46,8 +46,8 @@ def _show(arguments: argparse.Namespace) -> int:
     from ..data.image_inputs import find_image_inputs
     from ..inference.gallery.page import PageInfo, check_target, write_page
 
-    first = Path(arguments.images[0])
-    output = arguments.output or Path(f"{first.stem if first.is_file() else first.name}.html")
+    name = _name(arguments.images)
+    output = arguments.output or Path(f"{name}.html")
     check_target(output)
     stream = None if sys.stdin is None else sys.stdin.buffer
     found = find_image_inputs(arguments.images, arguments.recursive, stream=stream)
@@ -63,12 +63,20 @@ def _show(arguments: argparse.Namespace) -> int:
     if not exhibits:
         return NOTHING_DONE
     names = {code: captioner.processor.languages[code] for code in languages}
-    title = exhibits[0].name if len(exhibits) == 1 else first.resolve().name
+    title = exhibits[0].name if len(exhibits) == 1 else name
     write_page(output, PageInfo(title, len(exhibits), names, _made_by(arguments)), exhibits)
     print_line(str(output), sys.stdout)
     if arguments.open:
         webbrowser.open(output.resolve().as_uri())
     return SOME_FAILED if skipped else DONE
+
+
+def _name(images: list[str]) -> str:
+    """Name the page after the one file or folder that is shown."""
+    first = Path(images[0])
+    if len(images) > 1 or not first.exists():
+        return "florenz"
+    return first.stem if first.is_file() else first.resolve().name or "florenz"
 
 
 def _exhibits(
@@ -91,7 +99,8 @@ def _exhibits(
                 raise
             skipped += not image.passed_over
             state = paint("passed over" if image.passed_over else "skipped", "yellow", sys.stderr)
-            print_line(f"florenz: {state}: {one_line(str(error))}", sys.stderr)
+            reason = str(error) if image.name in str(error) else f"{image.name}: {error}"
+            print_line(f"florenz: {state}: {one_line(reason)}", sys.stderr)
     return exhibits, skipped
 
 

@@ -60,10 +60,11 @@ def examine() -> Iterator[Finding]:
         ("model cache", _cache),
         ("self-test", _self_test),
     ]
+    home = os.path.expanduser("~")
     for subject, look in parts:
         try:
             for finding in look():
-                text = finding.text.replace(str(Path.home()), "~")
+                text = finding.text.replace(home, "~") if len(home) > 1 else finding.text
                 yield Finding(finding.subject, " ".join(text.split()), finding.state)
         except Exception as error:  # a broken installation breaks anywhere, and the rest is still of use
             yield Finding(subject, " ".join(f"{type(error).__name__}: {error}".split()), "wrong")

@@ -42,6 +42,26 @@ def test_an_image_on_standard_input_becomes_a_page(
 
 
 @pytest.mark.parametrize(
+    ("images", "page"),
+    [
+        (["photos/a.png"], "a.html"),
+        (["photos"], "photos.html"),
+        (["photos/."], "photos.html"),
+        (["photos/a.png", "photos/b.png"], "florenz.html"),
+        (["photos/*.png"], "florenz.html"),
+    ],
+)
+def test_a_page_is_named_after_the_one_thing_it_shows(
+    images: list[str], page: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("photos").mkdir()
+    for name in ("a.png", "b.png"):
+        Path("photos", name).write_bytes(SAMPLE.read_bytes())
+    assert main(["show", *images, "--language", "en", "--beams", "1"]) == 0
+    assert capsys.readouterr().out == f"{page}\n" and Path(page).is_file()
+
+
+@pytest.mark.parametrize(
     ("arguments", "reason"),
     [
         (["none.png"], "none.png does not exist"),
