@@ -11,7 +11,7 @@ def install_command(extra: str) -> str:
     """Return the command that installs an extra: from the clone the package came from, else by its name.
 
     Args:
-        extra: `train`, `eval`, `scale`, `scaling`, `cluster`, `bulk`, `synthesis`, `ray`, `onnx` or `space`.
+        extra: `train`, `eval`, `scale`, `scaling`, `cluster`, `bulk`, `synthesis`, `ray`, `onnx`, `serve` or `space`.
     """
     clone = _find_clone()
     if clone is None:

@@ -51,16 +51,24 @@ def check_model(model: str | Path, revision: str | None = None) -> FlorenzConfig
     return read_config(find_model(model, revision, weights=False))
 
 
-def load_processor(model: str | Path, revision: str | None = None) -> FlorenzProcessor:
-    """Load the processor of a model.
+def load_processor(
+    model: str | Path | None = None, revision: str | None = None, adapter: str | Path | None = None
+) -> FlorenzProcessor:
+    """Load the processor of a model without its weights.
 
     Args:
-        model: a folder, a Hub repository, or `florenz-tiny`, the bundled model.
+        model: a folder, a Hub repository, or `florenz-tiny`, the bundled model; as in `load` if left out.
         revision: branch, tag or commit of the repository.
+        adapter: folder or Hub repository of a LoRA adapter; its processor is loaded then.
 
     Raises:
-        ValueError: there is no such model, or the processor is broken or does not fit it.
+        ValueError: there is no such model or adapter, or the processor is broken or does not fit it.
     """
+    if adapter is not None:
+        folder = resolve_source(adapter)
+        model, revision = base_of_adapter(folder) if model is None else (model, revision)
+        return load_processor_files(folder, check_model(model, revision))
+    model = BUNDLED_NAME if model is None else model
     folder = find_model(model, revision, weights=False)
     return load_processor_files(folder, read_config(folder))
 

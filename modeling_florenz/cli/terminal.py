@@ -23,6 +23,7 @@ from .lines import paint, print_line
 
 # The extra of a command, and what of it the command imports: asked for before it begins.
 EXTRAS = {
+    "serve": ("serve", ("litserve", "prometheus_client")),
     "train": ("train", ("accelerate", "datasets", "peft")),
     "evaluate": ("eval", ("datasets", "py3langid", "sacrebleu")),
     "compare": ("eval", ("datasets", "py3langid", "sacrebleu")),

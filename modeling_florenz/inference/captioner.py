@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from PIL import Image
+from transformers.generation import BaseStreamer
 
 from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
@@ -261,16 +262,24 @@ class Captioner:
         return {"num_beams": num_beams, "early_stopping": early, "do_sample": False}
 
     @torch.inference_mode()
-    def generate(self, inputs: Any, num_beams: int, features: torch.Tensor | None = None) -> list[str]:
+    def generate(
+        self,
+        inputs: Any,
+        num_beams: int,
+        features: torch.Tensor | None = None,
+        streamer: BaseStreamer | None = None,
+    ) -> list[str]:
         """Search for the texts of prepared inputs, with finished image tokens in the place of images if given.
 
         Args:
             inputs: what the processor makes of a batch.
             features (`(batch, tokens, width)`): see `image_features`.
+            streamer: told every token of every row, which needs `num_beams=1`.
         """
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
         inputs = inputs if features is None else with_features(inputs, features)
-        ids = self.model.generate(**inputs, **self.guidance(inputs), **self.search(num_beams))
+        told = {} if streamer is None else {"streamer": streamer}
+        ids = self.model.generate(**inputs, **self.guidance(inputs), **self.search(num_beams), **told)
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
 
 

@@ -1,12 +1,13 @@
 """Write texts piece by piece, so that a reader can watch and leave in the middle."""
 
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from transformers import StoppingCriteria, TextIteratorStreamer
+from transformers.generation import BaseStreamer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
 from ..data.images import open_image
@@ -24,6 +25,43 @@ class _ReaderLeft(StoppingCriteria):
         # A reader that still holds the stream when the program ends leaves with it.
         stop = self.left.is_set() or not threading.main_thread().is_alive()
         return torch.full((input_ids.shape[0],), stop, dtype=torch.bool, device=input_ids.device)
+
+
+class GrowingTexts(BaseStreamer):
+    """Tell how the texts of a greedy batch grow; transformers' own streamers take one row.
+
+    Args:
+        processor: of the model.
+        decoder_input_ids: the prefixes, if there are any; they are not part of the texts.
+        rows: what each row of the batch is called.
+        watch: called with a row's name and its whole text so far, whenever characters were added to it.
+    """
+
+    def __init__(
+        self,
+        processor: Any,
+        decoder_input_ids: torch.Tensor | None,
+        rows: Sequence[int],
+        watch: Callable[[int, str], None],
+    ) -> None:
+        self._processor, self._prefix, self._rows, self._watch = processor, decoder_input_ids, rows, watch
+        self._ids: list[torch.Tensor] = []
+        self._texts = [""] * len(rows)
+
+    def put(self, value: torch.Tensor) -> None:
+        """Take the first ids `(batch, length)`, then one id of each row `(batch,)` at a time."""
+        self._ids.append(value if value.ndim == 2 else value[:, None])
+        if len(self._ids) == 1:
+            return
+        texts = self._processor.decode_generated(torch.cat(self._ids, dim=1), self._prefix)
+        for row, text in enumerate(texts):
+            # A character of several tokens is not one before the last of them.
+            if text != self._texts[row] and text.startswith(self._texts[row]) and not text.endswith("\ufffd"):
+                self._texts[row] = text
+                self._watch(self._rows[row], text)
+
+    def end(self) -> None:
+        """Do nothing: the texts are what `generate` returns."""
 
 
 def with_features(inputs: Mapping[str, Any], features: torch.Tensor) -> dict[str, Any]:

@@ -1,11 +1,13 @@
 """Write many texts about the same images in one search."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+
+from .stream import GrowingTexts
 
 
 if TYPE_CHECKING:
@@ -37,13 +39,19 @@ class Request:
 
 
 def write_texts(
-    captioner: "Captioner", features: torch.Tensor, requests: Sequence[Request], num_beams: int = 4
+    captioner: "Captioner",
+    features: torch.Tensor | None,
+    requests: Sequence[Request],
+    num_beams: int = 4,
+    watch: Callable[[int, str], None] | None = None,
 ) -> list[str]:
     """Write a text for each request, whatever tasks and languages they are of, in as few searches as memory allows.
 
     Args:
         captioner: whose model writes.
-        features (`(images, tokens, width)`): image tokens, see `Captioner.image_features`.
+        features (`(images, tokens, width)`): image tokens, see `Captioner.image_features`; None for translations
+            without images.
+        watch: called with a request's number and its text so far, as often as that grows; needs `num_beams=1`.
 
     Raises:
         ValueError: the model does not know a task, a language or its prefix.
@@ -71,14 +79,19 @@ def write_texts(
     is_bart = captioner.model.config.text_config.model_type == "bart"
     apart = [bool(word) * (length if is_bart else 1) for word, length in zip(words, prefixes, strict=True)]
     order = sorted(range(len(requests)), key=lambda row: (apart[row], prompts[row], row))
-    most = texts_at_a_time(captioner.model, features.shape[1] + max(prompts), num_beams)
+    most = texts_at_a_time(captioner.model, (0 if features is None else features.shape[1]) + max(prompts), num_beams)
     texts = [""] * len(requests)
     while order:
         rows = [row for row in order[:most] if apart[row] == apart[order[0]]]
         order = order[len(rows) :]
         part = _cut(inputs, rows, max(prompts[row] for row in rows), apart[rows[0]] > 0)
-        images = torch.tensor([requests[row].image for row in rows], device=features.device)
-        found = captioner.generate(part, num_beams, features[images])
+        seen = None
+        if features is not None:
+            seen = features[torch.tensor([requests[row].image for row in rows], device=features.device)]
+        streamer = None
+        if watch is not None:
+            streamer = GrowingTexts(captioner.processor, part.get("decoder_input_ids"), rows, watch)
+        found = captioner.generate(part, num_beams, seen, streamer)
         for row, text in zip(rows, found, strict=True):
             texts[row] = text
     return texts
