@@ -69,6 +69,12 @@ def add_weights(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> 
 def add_model(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
     """Add the arguments that name a model, and how its answers are made and printed."""
     add_weights(parser)
+    add_guidance(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line")
+
+
+def add_guidance(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:
+    """Add the argument that weighs the image."""
     parser.add_argument(
         "--image-guidance",
         type=_strength,
@@ -76,7 +82,6 @@ def add_model(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> No
         metavar="STRENGTH",
         help="how much the image counts: 0 not at all, 1 as trained, more to follow it further (default: 1)",
     )
-    parser.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def add_beams(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> None:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from .arguments import add_beams, add_model, at_least_one
+from .arguments import add_beams, add_guidance, add_weights, at_least_one
 from .exit_codes import DONE, STOPPED
-from .terminal import one_line, quiet_libraries
+from .lines import one_line
+from .terminal import quiet_libraries
 
 
 TOKEN = "FLORENZ_TOKEN"  # of the environment: what stands on a command line, everybody on the machine can read
@@ -19,7 +20,8 @@ TOKEN = "FLORENZ_TOKEN"  # of the environment: what stands on a command line, ev
 def add_commands(commands: Any) -> None:
     """Add the command to the parser of `florenz`."""
     serve = commands.add_parser("serve", help="serve a model to programs, by OpenAI's protocol and a plain one")
-    add_model(serve)
+    add_weights(serve)
+    add_guidance(serve)
     add_beams(serve)
     serve.add_argument("--name", help="that requests call the model by (default: the last part of its path)")
     serve.add_argument(
