@@ -9,37 +9,25 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mkdocs.structure.files import File, Files
-from mkdocs.structure.nav import Navigation
 
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "modeling_florenz"
-TITLES = {
-    "": "Models and processor",
-    "checkpoint": "Checkpoints",
-    "cli": "Command line",
-    "data": "Data",
-    "evaluation": "Evaluation",
-    "inference": "Inference",
-    "publishing": "Publishing",
-    "scaling": "Scaling",
-    "synthesis": "Synthesis",
-    "tiny": "florenz-tiny",
-    "training": "Training",
-}
+TITLES = {"": "Models and processor", "cli": "Command line", "tiny": "florenz-tiny"}
+FOLDERS = ["", *sorted(path.parent.name for path in PACKAGE.glob("*/__init__.py"))]
 _LINK = re.compile(r"""\]\((?!\w+:|\#)([^)\s\#]+)|(?:src|srcset)="(?!\w+:)([^"\s]+)""")
 
 
 def on_config(config: Any) -> Any:
     """Put what pages link to, and a page for every folder of the package, into the navigation."""
     config.nav = _with_linked(config.nav, set(_pages(config.nav)))
-    config.nav.append({"Reference": [{title: _reference(folder)} for folder, title in TITLES.items()]})
+    config.nav.append({"Reference": [{_title(folder): _reference(folder)} for folder in FOLDERS]})
     return config
 
 
 def on_files(files: Files, config: Any) -> Files:
     """Add the pages of the navigation, what they show or link to, and the pages made of docstrings."""
-    for folder in TITLES:
+    for folder in FOLDERS:
         files.append(File.generated(config, _reference(folder), content=_docstrings(folder)))
     for page in _pages(config.nav):
         if files.get_file_from_path(page) is None:
@@ -48,14 +36,6 @@ def on_files(files: Files, config: Any) -> Files:
                 if not name.endswith(".md") and files.get_file_from_path(name) is None:
                     files.append(_file(name, config))
     return files
-
-
-def on_nav(nav: Navigation, config: Any, files: Files) -> Navigation:
-    """Refuse a folder of the package that has no page."""
-    folders = {"", *(path.parent.name for path in PACKAGE.glob("*/__init__.py"))}
-    if folders != TITLES.keys():
-        raise ValueError(f"pages.py must give {', '.join(sorted(folders ^ TITLES.keys()))} a title, or take it away")
-    return nav
 
 
 def on_page_content(html: str, page: Any, config: Any, files: Files) -> str:
@@ -100,13 +80,17 @@ def _pages(nav: list[Any]) -> list[str]:
     return found
 
 
+def _title(folder: str) -> str:
+    return TITLES.get(folder, folder.capitalize())
+
+
 def _reference(folder: str) -> str:
     return f"reference/{folder or 'modeling_florenz'}.md"
 
 
 def _docstrings(folder: str) -> str:
     paths = sorted((PACKAGE / folder).rglob("*.py") if folder else PACKAGE.glob("*.py"))
-    parts = [f"# {TITLES[folder]}"]
+    parts = [f"# {_title(folder)}"]
     for path in paths:
         module = PurePosixPath(path.relative_to(ROOT).with_suffix("")).as_posix().replace("/", ".")
         if path.name.startswith("_") or not (path.parent / "__init__.py").is_file():
