@@ -90,6 +90,11 @@ def weight_files(folder: Path) -> list[Path]:
         names = ["model.safetensors"]
     elif pickled := sorted(path.name for ending in ("bin", "pt", "pth") for path in folder.glob(f"*.{ending}")):
         raise ValueError(f"{folder} holds only pickled weights ({pickled[0]}), which can run code: use safetensors")
+    elif any(folder.glob("*.onnx")):
+        raise ValueError(
+            f"{folder} holds graphs of ONNX, which can only caption, translate and score: give the model that they "
+            "were made of"
+        )
     else:
         raise ValueError(f"{folder} holds no model.safetensors")
     for name in names:

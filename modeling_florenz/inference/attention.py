@@ -52,7 +52,7 @@ def look_in_languages(
         languages, task, num_beams: see `Captioner.caption_languages`.
 
     Raises:
-        ValueError: the model does not know the task or a language, or writes nothing.
+        ValueError: the model does not know the task or a language, writes nothing, or is of graphs.
 
     Example:
 
@@ -62,7 +62,9 @@ def look_in_languages(
     (['A', 'picture', 'of', 'dog,', 'bicycle', 'and', 'palm', 'tree.'], (12, 12))
     ```
     """
-    core = captioner.model.model
+    core = getattr(captioner.model, "model", None)
+    if core is None:
+        raise ValueError("graphs of ONNX give out no attention: give the model that they were made of")
     core.decoder.set_attn_implementation("eager")
     pixels = captioner.processor(images=image, text="")["pixel_values"]
     features = image_tokens(captioner, pixels).expand(len(languages), -1, -1)

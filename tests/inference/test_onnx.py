@@ -12,6 +12,7 @@ from random_models import random_config
 from tiny_models import KINDS, randomise
 
 from modeling_florenz import BUNDLED_MODEL, Captioner, FlorenzForConditionalGeneration
+from modeling_florenz.inference.attention import look
 
 
 pytestmark = pytest.mark.slow
@@ -132,6 +133,11 @@ def test_a_folder_of_graphs_holds_no_place_of_the_machine_and_what_it_needs(expo
     )
     for path in exported.glob("*.onnx"):
         assert b".py" not in path.read_bytes(), path
+
+
+def test_graphs_say_that_they_give_out_no_attention(exported: Path) -> None:
+    with pytest.raises(ValueError, match="graphs of ONNX give out no attention"), Image.open(SAMPLE) as picture:
+        look(Captioner(exported), picture.convert("RGB"), "en", "caption")
 
 
 def test_other_sizes_of_images_are_refused_by_the_graphs(exported: Path) -> None:

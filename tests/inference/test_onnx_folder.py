@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from modeling_florenz import BUNDLED_MODEL, Captioner
+from modeling_florenz.checkpoint.loading import load_model
 from modeling_florenz.cli import main
 
 
@@ -77,6 +78,11 @@ def test_graphs_of_another_size_than_their_processor_are_refused(folder: Path) -
 def test_what_is_no_graph_is_one_sentence(folder: Path) -> None:
     with pytest.raises(ValueError, match=r"vision.onnx could not be loaded by ONNX Runtime"):
         Captioner(folder)
+
+
+def test_what_reads_weights_says_that_graphs_have_none(folder: Path) -> None:
+    with pytest.raises(ValueError, match="holds graphs of ONNX, which can only caption, translate and score"):
+        load_model(folder)
 
 
 @pytest.mark.parametrize("given", [{"device": "cuda"}, {"quantize": "int8"}, {"adapter": "a"}, {"dtype": "bfloat16"}])
