@@ -93,8 +93,10 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
     """Load the model that the arguments name."""
     from ..inference.captioner import Captioner
 
-    if arguments.model is None and arguments.adapter is None and sys.stderr.isatty():
-        print_line(paint(_TINY, "dim", sys.stderr), sys.stderr)
+    if sys.stderr.isatty():  # loading takes a while, and whoever looks should know of what
+        name = arguments.adapter or arguments.model
+        line = _TINY if name is None else f"florenz: loading {one_line(name)}"
+        print_line(paint(line, "dim", sys.stderr), sys.stderr)
     return Captioner(
         arguments.model,
         arguments.revision,

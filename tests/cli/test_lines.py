@@ -71,7 +71,7 @@ def test_whoever_looks_is_told_that_the_bundled_model_knows_emoji_scenes_alone(
     assert "florenz-tiny knows emoji scenes and nothing else" in screen.getvalue()
     screen.truncate(0)
     assert main([*ask, "--model", "florenz-tiny"]) == 0  # asked for by its name
-    assert "emoji scenes" not in screen.getvalue()
+    assert "emoji scenes" not in screen.getvalue() and "florenz: loading florenz-tiny" in screen.getvalue()
 
 
 @pytest.mark.slow
