@@ -129,17 +129,22 @@ def _reader(
         return columns, reader
     if archives := [name for name in chosen if name.endswith(".tar")]:
         archive = ArchiveReader(files, archives, given.get("image", ""))
-        first = next(archive.records(), None)
-        present = [] if first is None else [*first.values, *(f"json.{name}" for name in first.values.get("json", ()))]
+        values = _first_values(archive, files, archives)
+        present = [*values, *(f"json.{name}" for name in values.get("json", ()))]
         return _columns([*present, given.get("image", "image")], given, files), archive
     if any(map(is_metadata, chosen)):
         folder = FolderReader(files, chosen, found.names)
-        first = next(folder.records(), None)
-        present = [] if first is None else list(first.values)
+        present = list(_first_values(folder, files, folder.tables))
         return _columns([*present, "image"], {**given, "image": "image"}, files), folder
     raise ValueError(
         f"the split of {files.place} has no .parquet, .tar or metadata.jsonl, only {', '.join(chosen[:3])}: convert it"
     )
+
+
+def _first_values(reader: Reader, files: HubFiles, names: Sequence[str]) -> dict[str, Any]:
+    for record in reader.records():
+        return record.values
+    raise ValueError(f"{', '.join(names[:3])} of {files.place} holds no row: name another split")
 
 
 def _columns(present: Sequence[str], given: Mapping[str, str], files: HubFiles) -> dict[str, str]:

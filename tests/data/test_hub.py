@@ -93,10 +93,16 @@ def test_addresses_numbers_and_files_that_are_elsewhere_are_refused_before_any_i
         _load(tmp_path, columns=COLUMNS)
 
 
-def test_a_table_without_rows_is_refused(tmp_path):
-    write_parquet(tmp_path / "train.parquet", count=0, kind="path")
+def test_tables_archives_and_image_folders_without_rows_are_refused(tmp_path):
+    write_parquet(tmp_path / "table" / "train.parquet", count=0, kind="path")
     with pytest.raises(ValueError, match="the split 'train' of .* holds no row in de"):
-        _load(tmp_path, columns=COLUMNS)
+        _load(tmp_path / "table", columns=COLUMNS)
+    write_archive(tmp_path / "archive" / "train.tar", count=0)
+    with pytest.raises(ValueError, match="train.tar of .* holds no row: name another split"):
+        _load(tmp_path / "archive", "en")
+    write_image_folder(tmp_path / "folder", count=0)
+    with pytest.raises(ValueError, match="metadata.jsonl of .* holds no row: name another split"):
+        _load(tmp_path / "folder", "en")
 
 
 @pytest.mark.parametrize(("column", "text"), [("txt", "A cat."), ("json.caption", "A dog, 1.")])
