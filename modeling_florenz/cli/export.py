@@ -1,6 +1,7 @@
 """The command `florenz export`."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ def _export(arguments: argparse.Namespace) -> int:
     else:
         from ..inference.export import export_model as write
 
+    print("florenz: tracing four graphs, which takes a minute for a small model", file=sys.stderr)
     found = write(arguments.model, arguments.out, arguments.revision, arguments.image_size, arguments.int8)
     print(f"{found.equal} of {found.compared} texts have the same ids as those of the model")
     print(found.folder)
