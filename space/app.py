@@ -10,7 +10,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from examples import render_examples
-from limits import AT_ONCE, KEEP_FILES_SECONDS, MAX_WAITING
+from limits import IN_LINE, KEEP_FILES_SECONDS, MAX_WAITING
 from loading import Loaded, load_captioner
 from serving import Stopped, check_address, leave, serve
 from tab_batch import build_batch_tab
@@ -48,7 +48,8 @@ def build_demo(loaded: Loaded) -> gr.Blocks:
         if loaded.emoji_only:
             with gr.Tab("Scene maker"):
                 build_scene_maker_tab(loaded)
-    return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=AT_ONCE)
+    # Direct calls would go round the line and its limits.
+    return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=IN_LINE, api_open=False)
 
 
 def main() -> int:

@@ -1,6 +1,7 @@
-"""HTML tables of texts that are data: everything is escaped here and nowhere else."""
+"""HTML of texts that are data: everything is escaped here and nowhere else."""
 
 import html
+import re
 from collections.abc import Sequence
 
 
@@ -12,6 +13,26 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str | fl
     inner = f"{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody>"
     # A table wider than the screen scrolls; what scrolls must be reachable by keyboard.
     return f'<div class="florenz-scroll" tabindex="0"><table class="florenz-table">{inner}</table></div>'
+
+
+def columns(titles: Sequence[str], texts: Sequence[str], verdict: str, language: str) -> str:
+    """Write texts side by side; words of the later ones that the first does not have are marked."""
+    known = split_words(texts[0])
+    cards = []
+    for title, text in zip(titles, texts, strict=True):
+        marked = "".join(
+            html.escape(piece) if not piece.strip() or piece in known else f"<mark>{html.escape(piece)}</mark>"
+            for piece in split_words(text)
+        )
+        cards.append(
+            f'<section><h3>{html.escape(title)}</h3><p lang="{html.escape(language)}">{marked or "–"}</p></section>'
+        )
+    return f'<div class="florenz-columns">{"".join(cards)}</div>' + note(verdict)
+
+
+def split_words(text: str) -> list[str]:
+    """Split a text into words, marks and spaces; Chinese, which writes no spaces, at its conjunctions and marks."""
+    return re.findall(r"\s+|[和、，。：]|[^\W和]+|[^\w\s]", text)
 
 
 def note(text: str) -> str:

@@ -65,12 +65,12 @@ def as_messages() -> Iterator[None]:
         raise gr.Error(html.escape(str(error)), print_exception=False) from None
 
 
-def upload_image(label: str, height: int, alt_text: str) -> gr.Image:
+def upload_image(label: str, height: int, alt_text: str, min_width: int = 160) -> gr.Image:
     """Make an image to upload that is decoded by `open_upload` alone.
 
     Set on the instance: Gradio writes a stub file beside the source of each subclass of its components.
     """
-    image = gr.Image(type="pil", label=label, height=height, alt_text=alt_text)
+    image = gr.Image(type="pil", label=label, height=height, alt_text=alt_text, min_width=min_width)
     image.preprocess = _open_payload  # type: ignore[method-assign]
     return image
 

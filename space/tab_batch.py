@@ -14,6 +14,7 @@ from guard import open_upload
 from limits import MAX_BATCH_FILES
 from loading import Loaded, on_gpu
 from tab_caption import ALL, STYLES
+from turns import TURNS, client
 
 
 COLUMNS = ["file", "language", "caption", "problem"]
@@ -23,7 +24,7 @@ def build_batch_tab(loaded: Loaded) -> None:
     """Build the tab inside the Blocks that is open."""
 
     def batch(
-        files: list[str] | None, language: str, style: str, progress: gr.Progress | None = None
+        asking: str, files: list[str] | None, language: str, style: str, progress: gr.Progress
     ) -> Iterator[tuple[list[list[str]], str | None, str | None, str]]:
         if not files:
             raise gr.Error("There are no files yet: upload some images.", print_exception=False)
@@ -33,9 +34,9 @@ def build_batch_tab(loaded: Loaded) -> None:
         rows: list[list[str]] = []
         failed = 0
         for done, file in enumerate(files):
-            if progress is not None:
-                progress((done, len(files)), unit="images")
-            found = caption_file(str(file), codes, style)
+            progress((done, len(files)), unit="images")
+            with TURNS.take(asking):
+                found = caption_file(str(file), codes, style)
             failed += bool(found[0][3])
             rows += found
             yield rows, None, None, f"{done + 1} of {len(files)} files done."
@@ -64,7 +65,9 @@ def build_batch_tab(loaded: Loaded) -> None:
         style: str,
         progress: gr.Progress = gr.Progress(),  # noqa: B008
     ) -> Iterator[tuple]:
-        yield from batch(files, language, style, progress)
+        asking = client()
+        with TURNS.admit(asking):
+            yield from batch(asking, files, language, style, progress)
 
     with gr.Row():
         with gr.Column(min_width=300):

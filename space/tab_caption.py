@@ -7,6 +7,7 @@ from examples import SCENES, sample
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
+from turns import in_turn
 
 from modeling_florenz.inference.stream import stream_captions
 
@@ -19,6 +20,7 @@ def build_caption_tab(loaded: Loaded) -> None:
     """Build the tab inside the Blocks that is open."""
     codes = loaded.captioner.languages
 
+    @in_turn
     @on_gpu
     def caption(
         image: Image.Image, language: str, style: str, prefix: bool, by_way_of_english: bool

@@ -8,6 +8,7 @@ from PIL import Image
 from spotlight import shrink, spotlight
 from style import result_image
 from tab_caption import STYLES
+from turns import in_turn
 
 from modeling_florenz.inference.attention import Gaze, look
 
@@ -26,6 +27,7 @@ def build_inside_tab(loaded: Loaded) -> None:
     layers = [("Mean of the last half", MEAN)]
     layers += [(f"Layer {index + 1}", str(index)) for index in range(count)]
 
+    @in_turn
     @on_gpu
     def inside(image: Image.Image, language: str, style: str) -> tuple[str, dict, Image.Image, str, tuple]:
         with as_messages():

@@ -11,15 +11,21 @@ from limits import CANDIDATES, MAX_CANDIDATE, MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
 from tab_translate import targets
+from turns import in_turn
 
 
 EMPTY = note("The candidates appear here, the likeliest first.")
-SHARES = "Share: inverse perplexity, scaled so that all of them sum to 100 %."
+EXPLAINED = (
+    "Each sentence is scored as a whole, beside the image: how probable it is that the model writes it, among the "
+    "sentences here."
+)
+SMALL_PRINT = "Perplexity: per token; it does not tell how sure the model is between whole sentences."
 
 
 def build_readings_tab(loaded: Loaded) -> None:
     """Build the tab inside the Blocks that is open."""
 
+    @in_turn
     @on_gpu
     def score(image: Image.Image, text: str, language: str, candidates: str) -> tuple[list[dict[str, Any]], str]:
         picture = need_image(image)
@@ -34,17 +40,23 @@ def build_readings_tab(loaded: Loaded) -> None:
         texts = [clean_text(line, MAX_CANDIDATE, "A candidate") for line in lines]
         with as_messages():
             scores = loaded.captioner.score(picture, source, language, texts)
-        best = max(found.mean_log_probability for found in scores)
-        weights = [math.exp(found.mean_log_probability - best) for found in scores]
+        best = max(found.log_probability for found in scores)
+        weights = [math.exp(found.log_probability - best) for found in scores]
         ranked = sorted(
             ((weight / sum(weights), found) for found, weight in zip(scores, weights, strict=True)),
             key=lambda pair: -pair[0],
         )
         rows: list[list[str | float]] = [[found.text, share, f"{found.perplexity:.4g}"] for share, found in ranked]
-        page = table("Candidates, the likeliest first", ["Candidate", "Share", "Perplexity"], rows) + note(SHARES)
+        page = table("Which reading? The likeliest first", ["Sentence", "Probability", "Perplexity"], rows)
+        page = note(EXPLAINED) + page + note(SMALL_PRINT)
         # JSON has no infinity.
         records = [
-            {"candidate": found.text, "perplexity": min(found.perplexity, 1e300), "share": share}
+            {
+                "candidate": found.text,
+                "perplexity": min(found.perplexity, 1e300),
+                "share": share,
+                "log_probability": found.log_probability,
+            }
             for share, found in ranked
         ]
         return records, page

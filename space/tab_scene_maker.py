@@ -7,6 +7,7 @@ from limits import EMOJI
 from loading import Loaded, on_gpu
 from PIL import Image
 from style import result_image
+from turns import in_turn
 
 from modeling_florenz.data.emoji_scenes.world import PREFIXES, EmojiWorld
 
@@ -20,6 +21,7 @@ def build_scene_maker_tab(loaded: Loaded) -> None:
     world = EmojiWorld(image_size=384)
     choices = [(f"{noun.emoji} {noun.names['en']}", noun.emoji) for noun in world.nouns]
 
+    @in_turn
     @on_gpu
     def make(emoji: list[str], background: str, seed: float) -> tuple[Image.Image, list[dict[str, str]], str]:
         if not EMOJI[0] <= len(emoji or []) <= EMOJI[1]:

@@ -1,55 +1,76 @@
-"""Tab: a translation with and without the image, side by side."""
+"""Tab: a translation beside the image, beside a grey one and beside another one."""
 
 import gradio as gr
-from examples import sample
+from escaped import columns
+from examples import TWIN, example, sample
 from guard import as_messages, clean_text, need_image, upload_image
 from limits import MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
+from turns import in_turn
+
+
+TITLES = ("With the image", "With a grey image", "With another image")
+GREY = (128, 128, 128)
 
 
 def build_translate_tab(loaded: Loaded) -> None:
     """Build the tab inside the Blocks that is open."""
 
+    @in_turn
     @on_gpu
-    def translate(image: Image.Image, text: str, language: str) -> tuple[str, str, str]:
+    def translate(
+        image: Image.Image, text: str, language: str, other: Image.Image | None
+    ) -> tuple[str, str, str, str, str]:
         picture = need_image(image)
         source = clean_text(text, MAX_TEXT, "The text")
+        if other is None:
+            with Image.open(example(loaded, TWIN)) as file:
+                other = file.convert("RGB")
+        pictures = [picture, Image.new("RGB", picture.size, GREY), other]
         with as_messages():
-            [beside] = loaded.captioner.translate([picture], [source], language)
-            # No image at all, not a blank one: the encoder reads the text alone.
-            [alone] = loaded.captioner.translate(None, [source], language)
-        return beside, alone, "The image changed nothing." if beside == alone else "The image changed the translation."
+            texts = loaded.captioner.translate(pictures, [source] * len(pictures), language)
+        changed = len(set(texts)) > 1
+        verdict = f"The image {'changed the translation' if changed else 'changed nothing'}."
+        return *texts, verdict, columns(TITLES, texts, verdict, language)
 
-    with gr.Row():
+    with gr.Row(elem_classes="florenz-tab"):
         with gr.Column(min_width=300):
-            image = upload_image("Image", height=280, alt_text="The image beside the text")
-            text = gr.Textbox(label="English text", lines=2, max_length=MAX_TEXT, placeholder="A picture of pet.")
+            with gr.Row():
+                image = upload_image("Image", height=200, alt_text="The image beside the text", min_width=140)
+                other = upload_image("Another image", height=200, alt_text="The other image", min_width=140)
+            text = gr.Textbox(label="English text", lines=1, max_length=MAX_TEXT, placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language")
             start = gr.Button("Translate", variant="primary")
-        with gr.Column(min_width=300):
-            empty = "The translation appears here."
-            beside = gr.Textbox(label="With the image", lines=2, interactive=False, placeholder=empty)
-            nonsense = (
-                "florenz-tiny was trained on texts with images only: here it guesses." if loaded.emoji_only else None
-            )
-            alone = gr.Textbox(label="Without the image", info=nonsense, lines=2, interactive=False, placeholder=empty)
-            verdict = gr.Textbox(label="Difference", interactive=False, placeholder="What the image contributed.")
+        with gr.Column(min_width=300, scale=2):
+            beside, grey, elsewhere, verdict = (gr.Textbox(label=name, visible=False) for name in (*TITLES, "Verdict"))
+            page = gr.HTML(columns(TITLES, ["", "", ""], "What the image contributes appears here.", "en"))
+    given, results = [image, text, language, other], [beside, grey, elsewhere, verdict, page]
     gr.on(
         [start.click, text.submit],
         translate,
-        [image, text, language],
-        [beside, alone, verdict],
+        given,
+        results,
         api_name="translate",
         concurrency_id="model",
+        show_progress_on=page,
     )
     code = targets(loaded)[0][1]
     rows = [
-        [sample(), "A picture of pet, bike and plant.", code],
-        [str(loaded.examples / "football.png"), "A picture of ball.", code],
-        [str(loaded.examples / "tennis.png"), "A picture of ball.", code],
+        [sample(), "A picture of pet, bike and plant.", code, example(loaded, TWIN)],
+        [example(loaded, "football"), "A picture of ball.", code, example(loaded, "tennis")],
+        [example(loaded, "tennis"), "A picture of ball.", code, example(loaded, "football")],
     ]
-    gr.Examples(rows, [image, text, language], cache_examples=False, api_visibility="private")
+    gr.Examples(
+        rows,
+        given,
+        results,
+        fn=translate,
+        run_on_click=True,
+        cache_examples=False,
+        api_visibility="private",
+        label="Try one",
+    )
 
 
 def targets(loaded: Loaded) -> list[tuple[str, str]]:

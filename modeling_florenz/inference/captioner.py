@@ -32,11 +32,12 @@ ImageSource = str | Path | Image.Image
 
 @dataclass(frozen=True)
 class Score:
-    """Hold how likely the model finds a text: nats per token, and their perplexity."""
+    """Hold how likely the model finds a text: nats per token, their perplexity, and nats of the whole text."""
 
     text: str
     mean_log_probability: float
     perplexity: float
+    log_probability: float
 
 
 class Captioner:
@@ -231,8 +232,8 @@ class Captioner:
         labels = self.processor(text=text, task="translate", language=language, target=list(candidates))["labels"]
         values = score_candidates(self.model, inputs, labels.to(self.device), **self.guidance(inputs))
         return [
-            Score(candidate, value.item(), (-value).exp().item())
-            for candidate, value in zip(candidates, values, strict=True)
+            Score(candidate, value.item(), (-value).exp().item(), value.item() * int(length))
+            for candidate, value, length in zip(candidates, values, labels.ne(-100).sum(-1), strict=True)
         ]
 
     def stream(

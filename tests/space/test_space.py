@@ -7,6 +7,7 @@ import functools
 import importlib.util
 import io
 import json
+import math
 import sys
 import urllib.error
 import urllib.request
@@ -91,9 +92,16 @@ def test_captions_by_way_of_english_start_with_the_english_one(client, picture):
 
 
 def test_the_image_decides_a_translation(client, picture):
-    beside, alone, verdict = client.predict(picture, SOURCE, "de", api_name="/translate")
+    beside, grey, elsewhere, verdict, page = client.predict(picture, SOURCE, "de", None, api_name="/translate")
     assert beside == "Ein Bild: Hund, Fahrrad und Palme."
-    assert beside != alone and verdict == "The image changed the translation."
+    assert beside not in (grey, elsewhere) and verdict == "The image changed the translation."
+    assert elsewhere == "Ein Bild: Katze, Motorrad und Kaktus."
+    assert "<mark>Katze</mark>" in page and "<mark>Hund</mark>" not in page and "<mark>und</mark>" not in page
+
+
+def test_a_translation_that_the_image_leaves_alone_has_no_marks(client, picture):
+    *texts, verdict, page = client.predict(picture, SOURCE, "de", picture, api_name="/translate")
+    assert texts[0] == texts[2] and page.count("<mark>") == page.split("With another image")[0].count("<mark>")
 
 
 def test_the_right_reading_comes_first_and_the_shares_sum_to_one(client, picture):
@@ -101,6 +109,8 @@ def test_the_right_reading_comes_first_and_the_shares_sum_to_one(client, picture
     scores, page = client.predict(picture, SOURCE, "de", f"{wrong}\n{right}", api_name="/score")
     assert [score["candidate"] for score in scores] == [right, wrong]
     assert sum(score["share"] for score in scores) == pytest.approx(1)
+    odds = math.exp(scores[1]["log_probability"] - scores[0]["log_probability"])  # of whole sentences
+    assert scores[1]["share"] / scores[0]["share"] == pytest.approx(odds) and scores[0]["share"] > 0.99
     assert "&lt;b&gt;Katze" in page and "<b>" not in page
 
 
@@ -140,8 +150,8 @@ def test_a_made_scene_is_captioned_as_drawn(client):
 def test_bad_input_is_one_sentence(client, picture):
     cases = [
         ("/caption", (None, "en", "caption", False), "There is no image yet"),
-        ("/translate", (picture, " \n", "de"), "The text is empty"),
-        ("/translate", (picture, "a" * 2000, "de"), "1,000 are allowed"),
+        ("/translate", (picture, " \n", "de", None), "The text is empty"),
+        ("/translate", (picture, "a" * 2000, "de", None), "1,000 are allowed"),
         ("/score", (picture, SOURCE, "de", "one"), "write 2 to 6"),
         ("/batch", (None, "en", "caption"), "There are no files yet"),
         ("/batch", ([picture] * 33, "en", "caption"), "32 are allowed"),
@@ -177,6 +187,12 @@ def _call(address, file, name="caption"):
 def listener():
     with listen() as host:
         yield f"http://{host}/image.png"
+
+
+def test_no_call_goes_round_the_line(address):
+    for route in ("/gradio_api/run/make_scene", "/gradio_api/api/make_scene"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            _post(address, route, json.dumps({"data": [["🐈"], "green", 7]}).encode())
 
 
 def test_no_address_is_fetched_for_a_visitor(address, listener):

@@ -181,7 +181,7 @@ def _hostile(rng: random.Random, uploaded: dict[str, str | None], good: dict, li
     emoji = either(["🐕"], ["x"], [], ["🐕"] * 9, "🐕", *texts)
     given = {
         "caption": [image, language, style, either(False, True, "x"), either(False, True, "x")],
-        "translate": [image, text, language],
+        "translate": [image, text, language, either(None, image, file())],
         "score": [image, text, language, candidates],
         "look_inside": [image, language, style],
         "look_at_word": [either("0", "-1", "999", "x", None), either("mean", "99", "../")],
