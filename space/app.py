@@ -12,42 +12,42 @@ import gradio as gr
 from examples import render_examples
 from limits import IN_LINE, KEEP_FILES_SECONDS, MAX_WAITING
 from loading import Loaded, load_captioner
+from make_scene import build_make_scene
+from scenes import write_sprites
 from serving import Stopped, check_address, leave, serve
 from tab_batch import build_batch_tab
 from tab_caption import build_caption_tab
 from tab_inside import build_inside_tab
 from tab_readings import build_readings_tab
-from tab_scene_maker import build_scene_maker_tab
+from tab_stage import SPRITES, build_stage_tab
 from tab_translate import build_translate_tab
 
 
-TITLE = "Florenz"
-INTRODUCTION = "Image captions and image-aware translation, with one small model."
-EMOJI_BANNER = (
-    "<div class='florenz-banner'><p>This is <strong>florenz-tiny</strong>: it knows emoji scenes and nothing else. "
-    "Given a photo, it produces nonsense.</p></div>"
+HEAD = (
+    "<div class='florenz-head'><h1>Florenz</h1><p>One small model says in six languages what a picture shows, and "
+    "translates beside it.</p></div>"
 )
 
 
 def build_demo(loaded: Loaded) -> gr.Blocks:
     """Build all tabs for a loaded model."""
-    with gr.Blocks(title=TITLE, delete_cache=(KEEP_FILES_SECONDS, KEEP_FILES_SECONDS)) as demo:
-        gr.Markdown(f"# {TITLE}\n{INTRODUCTION}")
+    with gr.Blocks(title="Florenz", delete_cache=(KEEP_FILES_SECONDS, KEEP_FILES_SECONDS)) as demo:
+        gr.HTML(HEAD)
+        with gr.Tabs():
+            with gr.Tab("Look"):
+                build_stage_tab(loaded)
+            with gr.Tab("Caption"):
+                build_caption_tab(loaded)
+                with gr.Accordion("Where it looks, word by word and layer by layer", open=False):
+                    build_inside_tab(loaded)
+                with gr.Accordion("Many pictures at once", open=False):
+                    build_batch_tab(loaded)
+            with gr.Tab("Translate"):
+                build_translate_tab(loaded)
+            with gr.Tab("Readings"):
+                build_readings_tab(loaded)
         if loaded.emoji_only:
-            gr.HTML(EMOJI_BANNER)
-        with gr.Tab("Caption"):
-            build_caption_tab(loaded)
-        with gr.Tab("Translate with the image"):
-            build_translate_tab(loaded)
-        with gr.Tab("Which reading?"):
-            build_readings_tab(loaded)
-        with gr.Tab("Look inside"):
-            build_inside_tab(loaded)
-        with gr.Tab("Batch"):
-            build_batch_tab(loaded)
-        if loaded.emoji_only:
-            with gr.Tab("Scene maker"):
-                build_scene_maker_tab(loaded)
+            build_make_scene(loaded)
     # Direct calls would go round the line and its limits.
     return demo.queue(max_size=MAX_WAITING, default_concurrency_limit=IN_LINE, api_open=False)
 
@@ -59,6 +59,8 @@ def main() -> int:
         captioner, emoji_only = load_captioner()
         with tempfile.TemporaryDirectory() as folder:
             render_examples(Path(folder))
+            write_sprites(Path(folder) / SPRITES)
+            gr.set_static_paths(folder)
             serve(build_demo(Loaded(captioner, Path(folder), emoji_only)))
     except ValueError as error:
         print(f"florenz space: {error}", file=sys.stderr)

@@ -12,7 +12,7 @@ import gradio as gr
 from guard import RequestLimits
 from limits import MAX_FILE_BYTES, SESSIONS
 from starlette.middleware import Middleware
-from style import CSS, THEME
+from style import CSS, STYLE_SHEET, THEME
 
 
 STOPPED, TERMINATED = 130, 143
@@ -54,6 +54,7 @@ def serve(demo: gr.Blocks) -> NoReturn:
         _, address, _ = demo.launch(
             theme=THEME,
             css=CSS,
+            css_paths=STYLE_SHEET,
             max_file_size=MAX_FILE_BYTES,
             state_session_capacity=SESSIONS,
             app_kwargs={"middleware": [Middleware(RequestLimits)]},

@@ -1,14 +1,25 @@
 """How the Space looks: system fonts, so that no other host is asked, and contrast in light and dark."""
 
+from pathlib import Path
+
 import gradio as gr
 
 
+STYLE_SHEET = Path(__file__).parent / "stage" / "theme.css"  # colours, type and spacing
 FONTS = ["system-ui", "-apple-system", "Segoe UI", "Noto Sans", "Noto Sans CJK SC", "sans-serif", "Noto Color Emoji"]
 # Gradio's own accents and subdued greys are fainter than 4.5 to 1.
 THEME = gr.themes.Default(
-    primary_hue="teal", secondary_hue="teal", neutral_hue="slate", font=FONTS, font_mono=["ui-monospace", "monospace"]
+    primary_hue="amber",
+    secondary_hue="amber",
+    neutral_hue="stone",
+    font=FONTS,
+    font_mono=["ui-monospace", "monospace"],
 ).set(
-    color_accent="*primary_700",
+    color_accent="#96560a",
+    body_background_fill="#f7f4ee",
+    body_background_fill_dark="#14120f",
+    block_background_fill="#fffdf9",
+    block_background_fill_dark="#1d1a16",
     body_text_color_subdued="*neutral_600",
     body_text_color_subdued_dark="*neutral_300",
     block_info_text_color="*neutral_600",
@@ -21,14 +32,14 @@ THEME = gr.themes.Default(
     input_placeholder_color_dark="*neutral_300",
     link_text_color="*primary_800",
     link_text_color_dark="*primary_300",
-    button_primary_background_fill="*primary_700",
-    button_primary_background_fill_hover="*primary_800",
-    button_primary_background_fill_dark="*primary_700",
-    button_primary_background_fill_hover_dark="*primary_800",
-    button_primary_text_color="white",
-    button_primary_text_color_dark="white",
-    checkbox_label_background_fill_selected="*primary_700",
-    checkbox_label_background_fill_selected_dark="*primary_700",
+    button_primary_background_fill="#211d18",
+    button_primary_background_fill_hover="#3a332c",
+    button_primary_background_fill_dark="#f1ebe1",
+    button_primary_background_fill_hover_dark="#d8d0c4",
+    button_primary_text_color="#fffdf9",
+    button_primary_text_color_dark="#14120f",
+    checkbox_label_background_fill_selected="*primary_800",
+    checkbox_label_background_fill_selected_dark="*primary_800",
     checkbox_label_text_color_selected="white",
     checkbox_label_text_color_selected_dark="white",
 )
@@ -47,8 +58,7 @@ def result_image(label: str, height: int, alt_text: str) -> gr.Image:
 
 
 CSS = """
-.gradio-container { max-width: 1180px !important; width: 100% !important; margin: 0 auto !important; }
-.dark { --color-accent: #5eead4; }
+.dark { --color-accent: #f0a93b; }
 .florenz-banner { border-left: 4px solid #b45309; padding: 0.5rem 0.9rem; background: var(--background-fill-secondary);
   color: var(--body-text-color); border-radius: 4px; }
 .florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }

@@ -63,7 +63,14 @@ def build_caption_tab(loaded: Loaded) -> None:
     )
     cancel.click(None, cancels=[running], api_visibility="private", queue=False)
     language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
-    rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption"] for name in list(SCENES)[:3]]
+    rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption", False, False] for name in list(SCENES)[:3]]
     gr.Examples(
-        [[sample(), ALL, "caption"], *rows], [image, language, style], cache_examples=False, api_visibility="private"
+        [[sample(), ALL, "caption", False, False], *rows],
+        inputs,
+        boxes,
+        fn=caption,
+        run_on_click=True,
+        cache_examples=False,
+        api_visibility="private",
+        label="Try one",
     )

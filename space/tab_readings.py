@@ -93,4 +93,13 @@ def build_readings_tab(loaded: Loaded) -> None:
             [str(loaded.examples / f"{name}.png"), "A picture of ball.", "de", balls]
             for name in ("football", "tennis")
         ]
-        gr.Examples(rows, [image, text, language, candidates], cache_examples=False, api_visibility="private")
+        gr.Examples(
+            rows,
+            [image, text, language, candidates],
+            [records, page],
+            fn=score,
+            run_on_click=True,
+            cache_examples=False,
+            api_visibility="private",
+            label="Try one",
+        )

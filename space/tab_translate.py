@@ -29,10 +29,11 @@ def build_translate_tab(loaded: Loaded) -> None:
                 other = file.convert("RGB")
         pictures = [picture, Image.new("RGB", picture.size, GREY), other]
         with as_messages():
-            texts = loaded.captioner.translate(pictures, [source] * len(pictures), language)
+            beside, grey, elsewhere = loaded.captioner.translate(pictures, [source] * len(pictures), language)
+        texts = (beside, grey, elsewhere)
         changed = len(set(texts)) > 1
         verdict = f"The image {'changed the translation' if changed else 'changed nothing'}."
-        return *texts, verdict, columns(TITLES, texts, verdict, language)
+        return beside, grey, elsewhere, verdict, columns(TITLES, texts, verdict, language)
 
     with gr.Row(elem_classes="florenz-tab"):
         with gr.Column(min_width=300):

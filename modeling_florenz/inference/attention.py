@@ -1,7 +1,7 @@
 """Where the decoder looks in the image while it writes each word."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +21,16 @@ class Gaze:
         maps (`(layers, words, grid, grid)`): attention of each word to the image's grid. Those of a word and layer
             sum to the share that goes to the grid; the rest goes to the image's mean token and to the prompt.
         probabilities: of each word, given the words before it.
+        ids: of the caption, with its begin and end.
+        places: of each word, the positions of its tokens among `ids`, less one.
     """
 
     text: str
     words: list[str]
     maps: np.ndarray
     probabilities: list[float]
+    ids: list[int]
+    places: list[list[int]]
 
     def over(self, word: int, layer: int | None = None) -> np.ndarray:
         """Return the map (grid, grid) of a word: of one layer, or the mean of the last half of them."""
@@ -87,8 +91,41 @@ def look_in_languages(
         maps = torch.stack([weights[:, row, tokens].mean(1) for tokens in places], dim=1)
         grids = maps.reshape(*maps.shape[:2], side, side).cpu().numpy().astype(np.float16)
         sure = [chances[row, tokens].sum().exp().item() for tokens in places]
-        gazes[language] = Gaze(texts[row], [word for word, _ in groups], grids, sure)
+        gazes[language] = Gaze(texts[row], [word for word, _ in groups], grids, sure, ids[row].tolist(), places)
     return gazes
+
+
+@torch.inference_mode()
+def probabilities_beside(
+    captioner: Captioner, images: Sequence[Image.Image], gazes: Mapping[str, Gaze], task: str = "caption"
+) -> list[dict[str, list[float]]]:
+    """Read how sure the model would be of each word of captions, had it seen another image.
+
+    Args:
+        images: the other images.
+        gazes: by language, all of one call of `look_in_languages`.
+        task: that the captions were written for.
+
+    Returns:
+        For each image and language the probabilities of the caption's words.
+    """
+    languages = list(gazes)
+    prompts = [captioner.processor.prompt(task, code) for code in languages]
+    ids = torch.tensor([gaze.ids for gaze in gazes.values()], device=captioner.device)
+    found = []
+    for image in images:
+        pixels = captioner.processor(images=image, text="")["pixel_values"]
+        features = image_tokens(captioner, pixels).expand(len(languages), -1, -1)
+        inputs = with_features(captioner.processor(text=prompts).to(captioner.device), features)
+        logits = captioner.model(**inputs, decoder_input_ids=ids[:, :-1], use_cache=False).logits
+        chances = logits.float().log_softmax(-1).gather(2, ids[:, 1:, None])[..., 0]
+        found.append(
+            {
+                language: [chances[row, tokens].sum().exp().item() for tokens in gaze.places]
+                for row, (language, gaze) in enumerate(gazes.items())
+            }
+        )
+    return found
 
 
 def group_words(captioner: Captioner, ids: list[int]) -> list[tuple[str, list[int]]]:

@@ -27,14 +27,15 @@ if CHROMIUM is None:
 SAMPLE = BUNDLED_MODEL / "sample.png"
 FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 ENGLISH = "A picture of dog, bicycle and palm tree."
-TABS = {
+TABS = {  # what each story is begun with
     "Caption": "Caption",
-    "Translate with the image": "Translate",
-    "Which reading?": "Score",
+    "Translate": "Translate",
+    "Readings": "Score",
     "Look inside": "Look inside",
     "Batch": "Caption all",
-    "Scene maker": "Make the scene",
 }
+FOLDED = {"Look inside": "Where it looks, word by word and layer by layer", "Batch": "Many pictures at once"}
+IDLE = "!document.querySelector('.stage').classList.contains('busy')"
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +83,11 @@ def visit(browser: Any) -> Iterator[Any]:
 
 
 def _panel(page: Any, tab: str) -> Any:
-    button = page.get_by_role("tab", name=tab, exact=True)
-    if button.is_visible():
-        button.click()
-    else:  # a narrow page keeps the rest in a menu
-        page.locator(".overflow-menu button").first.click()
-        page.locator(".overflow-dropdown").get_by_text(tab, exact=True).click()
+    page.get_by_role("tab", name="Caption" if tab in FOLDED else tab, exact=True).click()
     panel = page.locator("[role=tabpanel]:visible")
+    if tab in FOLDED:
+        panel.get_by_role("button", name=FOLDED[tab]).click()
+        panel = panel.locator(".block").filter(has=page.get_by_role("button", name=FOLDED[tab])).last
     panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
     return panel
 
@@ -96,20 +95,19 @@ def _panel(page: Any, tab: str) -> Any:
 def _use(page: Any, tab: str) -> Any:
     """Do what a tab is for with its first example, and wait for the result."""
     panel = _panel(page, tab)
-    if tab != "Scene maker":
-        # Examples of one column are buttons, others rows of a table.
-        panel.locator("tr.tr-body, .gallery-item").first.click()
-        page.wait_for_timeout(800)
+    # Examples of one column are buttons, others rows of a table.
+    panel.locator("tr.tr-body:visible, .gallery-item:visible").first.click()
+    page.wait_for_timeout(800)
     panel.get_by_role("button", name=TABS[tab], exact=True).click()
-    if tab in ("Which reading?", "Scene maker"):
+    if tab == "Readings":
         panel.locator("table.florenz-table").wait_for()
+    elif tab == "Translate":
+        panel.locator("mark").first.wait_for()
     elif tab == "Look inside":
         panel.locator("#words label").nth(3).click()
         _wait_for_value(page, "“dog”")
     else:
-        _wait_for_value(
-            page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}.get(tab, "The image changed the translation.")
-        )
+        _wait_for_value(page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}[tab])
     return panel
 
 
@@ -141,11 +139,117 @@ def test_every_tab_works_fits_the_page_and_is_accessible(
             assert not serious, (tab, serious)
 
 
+def _stage_is_idle(page: Any) -> None:
+    page.wait_for_timeout(100)
+    page.wait_for_function(IDLE)
+
+
+def _sayings(page: Any) -> list[str]:
+    return [text.replace("\n", "") for text in page.locator(".saying p").all_inner_texts()]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_the_stage_lands_on_captions_and_a_lit_word_and_is_accessible(
+    address: str, visit: Any, width: int, theme: str, tmp_path: Path
+) -> None:
+    page = visit(address, width, theme)
+    page.locator(".picture.lit").wait_for()
+    assert _sayings(page)[:2] == ["A picture of dog and bicycle.", "Ein Bild: Hund und Fahrrad."]
+    assert "without the bicycle in the picture" in page.locator(".readout").inner_text()
+    assert page.locator(".never").count() == 4
+    assert page.locator(".open").bounding_box()["y"] < 844 and page.get_by_role("tab").count() == 4
+    assert all(tab.is_visible() for tab in page.get_by_role("tab").all())
+    page.wait_for_timeout(500)
+    page.screenshot(path=Path(os.environ.get("FLORENZ_SHOTS", tmp_path)) / f"stage_{theme}_{width}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    if importlib.util.find_spec("axe_playwright_python") is not None:
+        from axe_playwright_python.sync_playwright import Axe
+
+        found = Axe().run(page).response["violations"]
+        bad = [one for one in found if one["impact"] in ("serious", "critical")]
+        assert not bad, [(one["id"], [node["html"][:160] for node in one["nodes"]]) for one in bad]
+
+
+def test_a_composed_scene_is_captioned_shared_reloaded_and_left_by_back(address: str, visit: Any) -> None:
+    page = visit(address)
+    page.locator(".picture.lit").wait_for()
+    page.get_by_role("button", name="Add a thing").click()
+    page.get_by_label("Search things").fill("mushroom")
+    page.locator(".pick").first.click()
+    _stage_is_idle(page)
+    assert _sayings(page)[0] == "A picture of dog, bicycle and mushroom."
+    link = page.url
+    page.get_by_role("button", name="red", exact=True).click()
+    _stage_is_idle(page)
+    assert page.url != link
+    page.go_back()
+    _stage_is_idle(page)
+    assert page.url == link and page.locator(".swatch[aria-pressed=true]").get_attribute("title") == "green"
+    page.reload()
+    page.locator(".handle").nth(2).wait_for()
+    _stage_is_idle(page)
+    assert _sayings(page)[0] == "A picture of dog, bicycle and mushroom."
+    page.get_by_role("tab", name="Translate").click()
+    page.wait_for_timeout(300)
+    assert "tab=translate" in page.url
+
+
+def test_things_are_dragged_and_moved_and_taken_away_by_keyboard(address: str, visit: Any) -> None:
+    page = visit(address)
+    page.locator(".picture.lit").wait_for()
+    box = page.locator(".handle").first.bounding_box()
+    frame = page.locator(".picture").bounding_box()
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    page.mouse.down()
+    for share in (0.4, 0.6, 0.8):
+        page.mouse.move(frame["x"] + share * frame["width"], frame["y"] + 0.75 * frame["height"])
+        page.wait_for_timeout(60)
+    page.mouse.up()
+    page.locator(".handle").nth(1).focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowLeft")
+    _stage_is_idle(page)
+    page.wait_for_timeout(3000)
+    _stage_is_idle(page)
+    assert _sayings(page)[0] == "A picture of bicycle and dog."
+    page.locator(".handle").first.focus()
+    page.keyboard.press("Delete")
+    _stage_is_idle(page)
+    assert _sayings(page)[0] == "A picture of dog."
+    page.locator(".handle").first.focus()
+    page.keyboard.press("Delete")
+    assert "at least one thing" in page.locator(".problem").inner_text()
+
+
+def test_a_word_shows_its_place_by_touch_and_by_keyboard(address: str, visit: Any) -> None:
+    page = visit(address, 390)
+    page.locator(".picture.lit").wait_for()
+    page.locator(".saying[lang=de] .word").nth(2).click()
+    assert "“Hund”" in page.locator(".readout").inner_text()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".saying[lang=fr] .word[aria-pressed=true]").count() == 1
+
+
+def test_a_bad_picture_is_told_on_the_stage_and_its_captions_stay(address: str, visit: Any, tmp_path: Path) -> None:
+    (tmp_path / "broken.png").write_bytes(SAMPLE.read_bytes()[:2000])
+    page = visit(address)
+    page.locator(".picture.lit").wait_for()
+    page.get_by_role("button", name="Your own picture").click()
+    page.locator("#own input[type=file]").set_input_files(str(tmp_path / "broken.png"))
+    page.locator(".problem").get_by_text("could not be read").wait_for()
+    assert _sayings(page)[0] == "A picture of dog and bicycle."
+
+
 def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
     start = time.monotonic()
     with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
         ready = time.monotonic() - start
         page = visit(served.address)
+        page.locator(".word").first.wait_for()
+        painted = time.monotonic() - start - ready
+        _panel(page, "Caption")
         page.locator("tr.tr-body:visible").first.click()
         page.wait_for_timeout(1000)
         start = time.monotonic()
@@ -153,9 +257,11 @@ def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
         _wait_for_value(page, "A picture")
         first = time.monotonic() - start
         _wait_for_value(page, "棕榈树")
-        print(f"ready after {ready:.1f} s, first words {first:.2f} s, six captions {time.monotonic() - start:.2f} s")
+        six = time.monotonic() - start
+        print(f"ready after {ready:.1f} s, painted with captions {painted:.2f} s later")
+        print(f"first words {first:.2f} s, six captions {six:.2f} s")
         assert ready < 20
-        assert time.monotonic() - start < 5
+        assert six < 5
 
 
 def _walk_to(page: Any, name: str, role: str) -> None:
@@ -171,29 +277,30 @@ def _walk_to(page: Any, name: str, role: str) -> None:
     raise AssertionError(f"{role} {name!r} is not reached by keyboard")
 
 
-@pytest.mark.parametrize("tab", list(TABS))
+@pytest.mark.parametrize("tab", [tab for tab in TABS if tab not in FOLDED])
 def test_every_tab_needs_no_mouse(address: str, visit: Any, tab: str) -> None:
     page = visit(address)
     _walk_to(page, tab, "tab")
     page.keyboard.press("Enter")
     panel = page.locator("[role=tabpanel]:visible")
     panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
-    if tab != "Scene maker":  # which begins with a choice
-        _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
-        page.keyboard.press("Enter")
-        page.wait_for_timeout(1500)
-        page.get_by_role("tab", name=tab, exact=True).focus()
+    _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+    page.get_by_role("tab", name=tab, exact=True).focus()
     _walk_to(page, TABS[tab], "button")
     page.keyboard.press("Enter")
-    if tab in ("Which reading?", "Scene maker"):
+    if tab == "Readings":
         panel.locator("table.florenz-table").wait_for()
+    elif tab == "Translate":
+        panel.locator("mark").first.wait_for()
     else:
-        results = {"Caption": "棕榈树", "Batch": "3 of 3 files", "Look inside": "While writing"}
-        _wait_for_value(page, results.get(tab, "The image changed the translation."))
+        _wait_for_value(page, "棕榈树")
 
 
 def test_a_caption_needs_no_mouse(address: str, visit: Any) -> None:
     page = visit(address)
+    _panel(page, "Caption")
     page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(SAMPLE))
     page.get_by_alt_text("The image to caption").wait_for()
     reached = []
@@ -236,6 +343,7 @@ def test_a_bad_file_is_one_sentence_on_the_page(
     if name == "huge.png":
         Image.new("1", (9_000, 7_000)).save(tmp_path / name)
     page = visit(address)
+    _panel(page, "Caption")
     page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(tmp_path / name))
     page.wait_for_timeout(1500)
     page.get_by_role("button", name="Caption", exact=True).click()
@@ -244,7 +352,7 @@ def test_a_bad_file_is_one_sentence_on_the_page(
 
 def test_text_is_shown_as_text(address: str, visit: Any) -> None:
     page = visit(address)
-    panel = _panel(page, "Which reading?")
+    panel = _panel(page, "Readings")
     panel.locator("tr.tr-body").first.click()
     page.wait_for_timeout(800)
     page.evaluate("window.touched = false")
@@ -259,6 +367,7 @@ def test_text_is_shown_as_text(address: str, visit: Any) -> None:
 def test_two_visitors_are_served_at_once_each_with_their_own(address: str, visit: Any) -> None:
     pages = [visit(address), visit(address)]
     for number, page in enumerate(pages):
+        _panel(page, "Caption")
         page.locator("tr.tr-body:visible").nth(number).click()
         page.wait_for_timeout(800)
     for page in pages:
@@ -276,8 +385,9 @@ def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Pat
     (endless / "generation_config.json").write_text(json.dumps(settings))
     with serve_space(FLORENZ_MODEL=str(endless)) as served:
         page = visit(served.address)
-        assert page.get_by_text("knows emoji scenes and nothing else").count() == 0
-        assert page.get_by_role("tab", name="Scene maker").count() == 0
+        _panel(page, "Caption")
+        assert page.get_by_text("knows emoji scenes").count() == 0
+        assert page.locator(".palette").count() == 0
         page.locator("tr.tr-body:visible").first.click()
         page.wait_for_timeout(800)
         page.get_by_role("button", name="Caption", exact=True).click()

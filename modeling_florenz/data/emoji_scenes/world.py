@@ -212,7 +212,7 @@ class EmojiWorld:
         image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
         for position, (noun, (left, top, size)) in enumerate(zip(scene.nouns, self.layout(scene), strict=True)):
             if position not in without:
-                sprite = self._sprite(noun, size)
+                sprite = self.sprite(noun, size)
                 image.paste(sprite, (left, top), sprite)
         return image
 
@@ -339,7 +339,8 @@ class EmojiWorld:
         """Name a scene: what it shows, its background and its seed."""
         return f"{'+'.join(self.nouns[noun].key for noun in scene.nouns)}/{scene.background}/{scene.seed}"
 
-    def _sprite(self, noun: int, size: int) -> Image.Image:
+    def sprite(self, noun: int, size: int) -> Image.Image:
+        """Return the picture of a noun, by index, as a square of `size` pixels."""
         if (noun, size) not in self._sprites:
             cell = self._atlas.width // COLUMNS
             left, top = noun % COLUMNS * cell, noun // COLUMNS * cell

@@ -17,7 +17,7 @@ from ..captioner import Captioner
 # Longest side in pixels, by the number of pictures that a page holds, so that it stays small enough to open.
 _SIDES = ((1, 1600), (60, 1024), (math.inf, 512))
 # The bundled model's mean certainty of its words is below this for photos, and for 1 of 200 new emoji scenes.
-_UNKNOWN = 0.92
+UNKNOWN_BELOW = 0.92
 
 
 @dataclass(frozen=True)
@@ -91,18 +91,19 @@ def make_exhibit(
     except OSError:
         original = open_image(image.path or image.name, image.name)  # says what is wrong with the file
     gazes = look_in_languages(captioner, original, languages, task, num_beams)
-    sayings = [_saying(language, gaze) for language, gaze in gazes.items()]
+    sayings = [as_saying(language, gaze) for language, gaze in gazes.items()]
     certainty = float(np.mean([saying.certainty for saying in sayings]))
     shown = original.copy()
     side = next(side for most, side in _SIDES if pictures <= most)
     shown.thumbnail((side, side), Image.Resampling.LANCZOS)
     file = io.BytesIO()
     shown.save(file, "WEBP", quality=84)
-    unknown = captioner.is_bundled and certainty < _UNKNOWN
+    unknown = captioner.is_bundled and certainty < UNKNOWN_BELOW
     return Exhibit(image.name, file.getvalue(), shown.size, original.size, sayings, unknown)
 
 
-def _saying(language: str, gaze: Gaze) -> Saying:
+def as_saying(language: str, gaze: Gaze) -> Saying:
+    """Put a caption's words on one scale."""
     maps = [gaze.over(index) for index in range(len(gaze.words))]
     brightest = max(float(places.max()) for places in maps) or 1.0
     words, end = [], 0

@@ -1,0 +1,144 @@
+"""The stage: one image, what the model says of it in every language, and where it looked for each word."""
+
+import base64
+import html
+import io
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from guard import open_upload, upload_image
+from loading import Loaded, on_gpu
+from PIL import Image
+from scenes import COLUMNS, FIRST, SIDES, ArrangedWorld, Arrangement, read_arrangement
+from spotlight import shrink
+from turns import in_turn
+
+from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, PAPER_COVERAGE, EmojiWorld
+from modeling_florenz.inference.attention import Gaze, look_in_languages, probabilities_beside
+from modeling_florenz.inference.gallery.exhibits import UNKNOWN_BELOW, as_saying
+
+
+_HERE = Path(__file__).parent / "stage"
+SPRITES = "sprites.webp"
+# What the study of controls allows to say of the bundled model.
+NEVER = (
+    "Nobody captioned in this language for training: the model learned it from translations beside images, then from "
+    "captions that it translated itself."
+)
+UNKNOWN = "This model knows emoji scenes and nothing else. Of this picture, its words probably mean nothing."
+NAMES = {
+    "de": "Deutsch",
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "it": "Italiano",
+    "ru": "Русский",
+    "zh": "中文",
+}
+
+
+def build_stage_tab(loaded: Loaded) -> None:
+    """Build the tab inside the Blocks that is open."""
+    captioner = loaded.captioner
+    captioned = {language for task, language in PAPER_COVERAGE if task == "caption"}
+
+    @on_gpu
+    def describe(picture: Image.Image, without: list[Image.Image]) -> dict[str, Any]:
+        gazes = look_in_languages(captioner, picture, captioner.languages, num_beams=1)
+        return _page_value(picture, gazes, probabilities_beside(captioner, without, gazes))
+
+    def finish(value: dict[str, Any], asked: Arrangement | None) -> dict[str, Any]:
+        for saying in value["sayings"]:
+            saying["never"] = loaded.emoji_only and saying["language"] not in captioned
+        unknown = value.pop("certainty") < UNKNOWN_BELOW and loaded.emoji_only and asked is None
+        return value | {"scene": asked and asked.asked(), "unknown": UNKNOWN if unknown else "", "problem": ""}
+
+    def caption_scene(arrangement: Arrangement, quick: bool = False) -> dict[str, Any]:
+        picture, without = ArrangedWorld(arrangement).draw()
+        return finish(describe(picture, [] if quick else without), arrangement)
+
+    waits = in_turn(caption_scene)
+
+    def arrange(event: gr.EventData) -> dict[str, Any]:
+        asked = event._data if isinstance(event._data, dict) else {}
+        try:
+            return waits(read_arrangement(asked.get("scene")), bool(asked.get("quick"))) | {
+                "asked": asked.get("number")
+            }
+        except (ValueError, gr.Error) as error:
+            return _problem(error) | {"asked": asked.get("number")}
+
+    @in_turn
+    def caption_picture(picture: Image.Image) -> dict[str, Any]:
+        return finish(describe(picture, []), None)
+
+    def caption_upload(upload: tuple[str, str] | None) -> dict[str, Any]:
+        if upload is None:
+            return gr.skip()
+        try:
+            return caption_picture(open_upload(*upload))
+        except (ValueError, gr.Error) as error:
+            return _problem(error)
+
+    world = EmojiWorld(image_size=32)
+    things = [{"emoji": noun.emoji, "name": noun.names["en"], "kind": noun.broader or ""} for noun in world.nouns]
+    stage = gr.HTML(
+        caption_scene(FIRST) if loaded.emoji_only else None,
+        html_template='<div class="stage"></div>',
+        js_on_load=(_HERE / "stage.js").read_text(encoding="utf-8"),
+        css_template="",
+        elem_id="stage",
+        things=things if loaded.emoji_only else [],
+        sprites=f"gradio_api/file={loaded.examples / SPRITES}",
+        columns=COLUMNS,
+        sides=[SIDES[count] for count in sorted(SIDES)],
+        backgrounds=BACKGROUNDS,
+        names=NAMES,
+        never=NEVER,
+    )
+    with gr.Accordion("Your own picture", open=not loaded.emoji_only, elem_id="own"):
+        if loaded.emoji_only:
+            gr.HTML("<p class='florenz-note'>This model knows emoji scenes; of a photo it writes nonsense.</p>")
+        upload = upload_image("Upload", height=200, alt_text="Your picture")
+        upload.preprocess = _path_and_name  # type: ignore[method-assign,assignment]
+    private: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "model", "show_progress": "hidden"}
+    stage.submit(arrange, None, stage, trigger_mode="multiple", **private)
+    upload.upload(caption_upload, upload, stage, **private)
+
+
+def _path_and_name(payload: Any) -> tuple[str, str] | None:
+    return None if payload is None else (payload.path, Path(payload.orig_name or "the image").name)
+
+
+def _problem(error: Exception) -> dict[str, Any]:
+    sentence = html.unescape(str(error.message if isinstance(error, gr.Error) else error))
+    return {"problem": sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")}
+
+
+def _page_value(picture: Image.Image, gazes: dict[str, Gaze], without: list[dict[str, list[float]]]) -> dict[str, Any]:
+    file = io.BytesIO()
+    shrink(picture).save(file, "WEBP", quality=84)
+    sayings, certainties = [], []
+    for language, gaze in gazes.items():
+        saying = as_saying(language, gaze)
+        certainties.append(saying.certainty)
+        words = [
+            {
+                "before": word.before,
+                "text": word.text,
+                "sure": round(word.probability, 4),
+                "share": round(word.share, 4),
+                "strength": round(word.strength, 3),
+                "without": [round(found[language][index], 4) for found in without],
+            }
+            for index, word in enumerate(saying.words)
+        ]
+        maps = base64.b64encode(np.stack([word.places for word in saying.words]).tobytes()).decode()
+        sayings.append({"language": language, "text": saying.text, "words": words, "maps": maps})
+    return {
+        "picture": f"data:image/webp;base64,{base64.b64encode(file.getvalue()).decode()}",
+        "sayings": sayings,
+        "certainty": float(np.mean(certainties)),
+    }
