@@ -68,6 +68,10 @@ class ArrangedWorld(EmojiWorld):
         Raises:
             ValueError: a thing or the background is unknown.
         """
+        known = {noun.emoji for noun in self.nouns}
+        for thing in self.arrangement.things:
+            if thing.emoji not in known:
+                raise ValueError(f"{thing.emoji} is not a thing that scenes can show: choose one of the {len(known)}")
         scene = self.from_emoji([thing.emoji for thing in self.arrangement.things], self.arrangement.background, SEED)
         return self.render(scene), [self.render(scene, [place]) for place in range(len(scene.nouns))]
 
