@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .failures import RequestError, error_response
@@ -73,7 +74,7 @@ class Gate:
                 return
             if body is not None:
                 await self._app(scope, _replay(body, receive), send_in_time)
-        except TimeoutError:
+        except (TimeoutError, ClientDisconnect):
             pass  # the client does not read; the connection is closed
         finally:
             self._metrics.requests.labels(path, status).inc()
