@@ -70,6 +70,12 @@ def add_commands(commands: Any) -> None:
     files.add_argument("--overwrite", action="store_true", help="caption again what is done already")
     files.add_argument("--batch-size", type=at_least_one, default=8, help="images at a time (default: 8)")
     files.add_argument("--workers", type=at_least_one, help="threads that read images (default: all cores but one)")
+    files.add_argument(
+        "--fast-decode",
+        action="store_true",
+        help="decode JPEGs of four times the model's size and more at a smaller scale: 6 times as fast at 12 MP, "
+        "and 1 of 78 captions of 13 photos changed (florenz-tiny, six languages)",
+    )
     files.add_argument("--image-column", default="image", metavar="NAME", help="of a parquet table (default: image)")
     model = caption.add_argument_group("the model and how it is asked")
     add_model(model)
@@ -111,6 +117,7 @@ def _caption(arguments: argparse.Namespace) -> int:
         arguments.beams,
         arguments.batch_size,
         arguments.workers or default_workers(),
+        arguments.fast_decode,
     )
     for task in options.tasks:
         captioner.check_request(options.languages, task, options.via)

@@ -47,6 +47,7 @@ def open_image(
     name: str | None = None,
     formats: Sequence[str] = FORMATS,
     max_pixels: int = MAX_IMAGE_PIXELS,
+    at_least: int | None = None,
 ) -> Image.Image:
     """Open an image file and read all of it: the first frame, upright, in RGB, over white where it is transparent.
 
@@ -55,6 +56,8 @@ def open_image(
         name: what errors call it; its path if left out.
         formats: those of PIL to read.
         max_pixels: the largest width times height, asked before anything is decoded.
+        at_least: pixels of a side that are needed: a JPEG of at least four times as many on both sides is decoded at a
+            half, a quarter or an eighth, to no fewer than twice as many; faster, with slightly other pixels.
 
     Raises:
         ValueError: the file is missing, a folder, not an image, damaged, too large, or has values whose range cannot
@@ -70,7 +73,7 @@ def open_image(
     name = str(file) if name is None else name
     try:
         with open(file, "rb") if isinstance(file, str | Path) else nullcontext(file) as opened:
-            return _decode(opened, formats, max_pixels)
+            return _decode(opened, formats, max_pixels, at_least)
     except FileNotFoundError:
         if is_address(name):
             raise ValueError(f"{name} is an address, and nothing is downloaded: {_download(name)}") from None
@@ -155,7 +158,7 @@ class _TooLargeError(Exception):
     """Tells the size."""
 
 
-def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Image:
+def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int, at_least: int | None) -> Image.Image:
     def decode(source: BinaryIO) -> Image.Image:
         with warnings.catch_warnings():
             # PIL warns of odd metadata, and of a limit that is set elsewhere.
@@ -163,6 +166,8 @@ def _decode(file: BinaryIO, formats: Sequence[str], max_pixels: int) -> Image.Im
             with Image.open(source, formats=list(formats)) as image:
                 if image.width * image.height > max_pixels:
                     raise _TooLargeError(f"{image.width} x {image.height} pixels")
+                if at_least is not None:
+                    image.draft(None, (2 * at_least, 2 * at_least))  # does nothing to other kinds than JPEG
                 if image.format == "TIFF":  # reads its further directories behind the pixels, and they may be broken
                     exif = image.getexif()
                     for tag in TiffTags.TAGS_V2_GROUPS:

@@ -35,6 +35,7 @@ class BulkOptions:
         prefix, via, num_beams: see `Captioner.caption`.
         batch_size: images in a block, which goes through the vision tower and the search together.
         workers: threads that read and stretch images ahead of the model.
+        fast_decode: decode large JPEGs at a smaller scale, with slightly other pixels; see `open_image`.
     """
 
     tasks: tuple[str, ...] = ("caption",)
@@ -44,6 +45,7 @@ class BulkOptions:
     num_beams: int = 4
     batch_size: int = 8
     workers: int = field(default_factory=default_workers)
+    fast_decode: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def _read_ahead(
     waiting: deque[Future[_Read]] = deque()
     try:
         for image in images:
-            waiting.append(pool.submit(_read, captioner, _look_up(image, kept), kept))
+            waiting.append(pool.submit(_read, captioner, _look_up(image, kept), kept, options.fast_decode))
             # The block after the one at work is read while the model writes.
             if len(waiting) >= 2 * options.batch_size + options.workers:
                 yield waiting.popleft().result()
@@ -157,7 +159,7 @@ def _look_up(image: ImageInput, kept: KeptCaptions | None) -> _Read:
         return _Read(image, str(error))
 
 
-def _read(captioner: Captioner, read: _Read, kept: KeptCaptions | None) -> _Read:
+def _read(captioner: Captioner, read: _Read, kept: KeptCaptions | None, fast: bool) -> _Read:
     if read.problem is not None or read.kept:
         return read
     name = read.image.name
@@ -170,15 +172,16 @@ def _read(captioner: Captioner, read: _Read, kept: KeptCaptions | None) -> _Read
         read.content = hashlib.blake2b(content, digest_size=16).hexdigest()
         read.size, read.bytes_ = len(content), content
         if kept is None or kept.captions_of(read.content) is None:
-            _decode(captioner, read)
+            _decode(captioner, read, fast)
     except (OSError, ValueError) as error:
         read.problem = str(error) if name in str(error) else f"{name} could not be read: {error}"
         read.content = ""
     return read
 
 
-def _decode(captioner: Captioner, read: _Read) -> None:
-    picture = open_image(io.BytesIO(read.bytes_), read.image.name)
+def _decode(captioner: Captioner, read: _Read, fast: bool) -> None:
+    enough = captioner.processor.image_processor.size["height"] if fast else None
+    picture = open_image(io.BytesIO(read.bytes_), read.image.name, at_least=enough)
     read.pixels = captioner.processor(images=picture, text="")["pixel_values"]
     read.bytes_ = b""
 
@@ -197,7 +200,7 @@ def _blocks(reads: Iterator[_Read], size: int) -> Iterator[list[_Read]]:
 def _write(captioner: Captioner, reads: list[_Read], options: BulkOptions) -> dict[str, Captions]:
     for read in reads:
         if read.pixels is None:
-            _decode(captioner, read)
+            _decode(captioner, read, options.fast_decode)
     features = image_tokens(captioner, torch.cat([read.pixels for read in reads if read.pixels is not None]))
     found = write_captions(
         captioner, features, options.tasks, options.languages, options.prefix, options.num_beams, options.via

@@ -2,8 +2,8 @@
 
 python tests/benchmarks/bulk.py FOLDER_OF_PHOTOS --output hub_cards/results/bulk.json
 
-The photos are enlarged to 12 megapixels and saved as JPEG; bytes behind the end make as many different files of them as
-are asked for.
+The photos are enlarged to 12 megapixels and saved as JPEG; bytes behind the end make as many different files of them
+as are asked for.
 """
 
 import argparse

@@ -158,6 +158,13 @@ def test_text_files_lie_beside_the_images_and_are_kept(folder, capsys) -> None:
     assert (folder / "01.txt").read_text().startswith("A picture of ")
 
 
+def test_captions_of_other_pixels_are_not_mixed(folder, tmp_path, capsys) -> None:
+    output = tmp_path / "captions.jsonl"
+    assert caption(folder, "--output", output, "--fast-decode") == 0
+    assert caption(folder, "--output", output) == 2
+    assert "holds captions with another fast_decode" in capsys.readouterr().err
+
+
 def test_reading_ends_with_the_command(folder) -> None:
     assert caption(folder, "--workers", "3", "--batch-size", "2") == 0
     deadline = time.time() + 60

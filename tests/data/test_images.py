@@ -281,3 +281,16 @@ def test_the_picture_with_settings_of_the_report_is_the_plain_one() -> None:
 def test_the_damaged_avif_of_the_report_is_named() -> None:
     with pytest.raises(ValueError, match=r"14_damaged_avif/m\.avif could not be read: "):
         open_image(SHARED / "14_damaged_avif" / "m.avif")
+
+
+@pytest.mark.parametrize(
+    ("size", "decoded"), [((400, 300), (200, 150)), ((199, 400), (199, 400)), ((900, 810), (113, 102))]
+)
+def test_large_jpegs_are_decoded_smaller_where_that_is_enough(size, decoded) -> None:
+    files = {kind: io.BytesIO() for kind in ("JPEG", "PNG")}
+    for kind, file in files.items():
+        picture(size).save(file, kind)
+    assert open_image(files["JPEG"], "a", at_least=50).size == decoded
+    assert open_image(files["PNG"], "a", at_least=50).size == size
+    files["JPEG"].seek(0)
+    assert open_image(files["JPEG"], "a").size == size
