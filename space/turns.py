@@ -58,7 +58,7 @@ class Turns:
         ticket = (client, object())
         with self._changed:
             self._waiting.append(ticket)
-            self._changed.wait_for(lambda: self._working.total() < self.at_once and self._next() == ticket)
+            self._changed.wait_for(lambda: self._next() == ticket)
             self._waiting.remove(ticket)
             self._turns += 1
             self._last[client] = self._turns
@@ -71,8 +71,13 @@ class Turns:
                 self._working[client] -= 1
                 self._changed.notify_all()
 
-    def _next(self) -> tuple[str, object]:
-        return min(self._waiting, key=lambda ticket: (self._working[ticket[0]], self._last.get(ticket[0], 0)))
+    def _next(self) -> tuple[str, object] | None:
+        # No client takes all places, so that another one need not wait for its work to end.
+        most = max(1, self.at_once - 1)
+        able = [ticket for ticket in self._waiting if self._working[ticket[0]] < most]
+        if not able or self._working.total() >= self.at_once:
+            return None
+        return min(able, key=lambda ticket: (self._working[ticket[0]], self._last.get(ticket[0], 0)))
 
 
 TURNS = Turns(AT_ONCE, ASKED_AT_ONCE)

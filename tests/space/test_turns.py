@@ -51,6 +51,20 @@ def test_who_asks_for_much_waits_for_who_asks_for_little(module: Any) -> None:
     assert served[:2] == ["greedy", "modest"] and len(served) == 7
 
 
+def test_no_one_takes_all_places(module: Any) -> None:
+    turns, served, hold = module.Turns(at_once=2, each=99), [], threading.Event()
+    threads = [_ask(turns, served, "greedy", hold) for _ in range(3)]
+    time.sleep(0.1)
+    assert served == ["greedy"]
+    threads.append(_ask(turns, served, "modest", hold))
+    time.sleep(0.1)
+    assert served == ["greedy", "modest"]  # at once, while the other one goes on
+    hold.set()
+    for thread in threads:
+        thread.join(30)
+    assert len(served) == 4
+
+
 def test_no_more_work_at_once_than_there_are_places(module: Any) -> None:
     turns, most, now, lock = module.Turns(at_once=2, each=99), 0, 0, threading.Lock()
 
