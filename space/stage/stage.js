@@ -89,6 +89,8 @@ function tell(sentence) {
 function receive() {
   const value = props.value;
   if (!value || typeof value !== "object") return;
+  // What the page began with may be handed out again, after the address has named another scene.
+  if (value.scene && (value.asked === undefined || value.asked === null)) return;
   if (value.asked === undefined || value.asked === null || value.asked === number) settle();
   if (!asking) setTimeout(askPending); // not from here: Gradio still hands out this answer
   tell(value.problem ?? "");
