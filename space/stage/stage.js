@@ -178,6 +178,7 @@ function change(next, quick = false, remember = true) {
   unlight();
   lit = null;
   drawHandles();
+  touched = true; // or the address would not take the scene
   if (remember) keep(true);
   ask(quick);
 }

@@ -214,10 +214,12 @@ def test_things_are_dragged_and_moved_and_taken_away_by_keyboard(address: str, v
     page.wait_for_timeout(3000)
     _stage_is_idle(page)
     assert _sayings(page)[0] == "A picture of bicycle and dog."
-    page.locator(".handle").first.focus()
+    page.get_by_role("button", name="bicycle: drag").focus()  # buttons are in the order in which things came
     page.keyboard.press("Delete")
     _stage_is_idle(page)
-    assert _sayings(page)[0] == "A picture of dog."
+    # A thing alone at the edge is nothing the model was shown: it may say it twice.
+    assert page.locator(".handle").count() == 1
+    assert "dog" in _sayings(page)[0] and "bicycle" not in _sayings(page)[0]
     page.locator(".handle").first.focus()
     page.keyboard.press("Delete")
     assert "at least one thing" in page.locator(".problem").inner_text()
