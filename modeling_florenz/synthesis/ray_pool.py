@@ -4,7 +4,7 @@ import logging
 import socket
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..extras import install_command
 from .shards import Batch, Step, write_shard
@@ -54,7 +54,7 @@ class RayPool:
 
         rows = [{"number": number, "shard": (batch, path, base)} for number, batch, path, base in self.waiting]
         made = from_items(rows, override_num_blocks=len(rows)).map(
-            _Writer,  # type: ignore[arg-type]  # an actor's class: an instance is called
+            cast(Any, _Writer),  # an actor's class: Ray calls an instance of it
             fn_constructor_args=(self.step,),
             compute=ActorPoolStrategy(size=self.actors),
             num_cpus=self.cores,
