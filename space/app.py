@@ -60,7 +60,8 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             render_examples(Path(folder))
             write_sprites(Path(folder) / SPRITES)
-            gr.set_static_paths(folder)
+            # The sprites alone: Gradio does not copy what is static to where uploads are, and nothing else is opened.
+            gr.set_static_paths([Path(folder) / SPRITES])
             serve(build_demo(Loaded(captioner, Path(folder), emoji_only)))
     except ValueError as error:
         print(f"florenz space: {error}", file=sys.stderr)
