@@ -1,7 +1,10 @@
 """Examples for every tab, rendered from emoji scenes at start."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import gradio as gr
 from loading import Loaded
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
@@ -26,6 +29,21 @@ def sample() -> str:
 def example(loaded: Loaded, name: str) -> str:
     """Return the path of one of `SCENES`."""
     return str(loaded.examples / f"{name}.png")
+
+
+def try_on_click(
+    rows: list[list[Any]], inputs: list[Any], outputs: list[Any], run: Callable[..., Any], show_progress_on: Any
+) -> Any:
+    """Show examples that run when they are clicked, in the model's own line; return the event, to be cancelled by."""
+    shown = gr.Examples(rows, inputs, cache_examples=False, api_visibility="private", label="Try one")
+    return shown.load_input_event.then(
+        run,
+        inputs,
+        outputs,
+        api_visibility="private",
+        concurrency_id="model",
+        show_progress_on=show_progress_on,
+    )
 
 
 def render_examples(folder: Path) -> None:

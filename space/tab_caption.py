@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import gradio as gr
-from examples import SCENES, sample
+from examples import SCENES, sample, try_on_click
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
@@ -61,16 +61,9 @@ def build_caption_tab(loaded: Loaded) -> None:
     running = start.click(
         caption, inputs, boxes, api_name="caption", concurrency_id="model", show_progress_on=boxes[0]
     )
-    cancel.click(None, cancels=[running], api_visibility="private", queue=False)
     language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
     rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption", False, False] for name in list(SCENES)[:3]]
-    gr.Examples(
-        [[sample(), ALL, "caption", False, False], *rows],
-        inputs,
-        boxes,
-        fn=caption,
-        run_on_click=True,
-        cache_examples=False,
-        api_visibility="private",
-        label="Try one",
+    tried = try_on_click(
+        [[sample(), ALL, "caption", False, False], *rows], inputs, boxes, caption, show_progress_on=boxes[0]
     )
+    cancel.click(None, cancels=[running, tried], api_visibility="private", queue=False)

@@ -5,7 +5,7 @@ from typing import Any
 
 import gradio as gr
 from escaped import note, table
-from examples import sample
+from examples import sample, try_on_click
 from guard import as_messages, clean_text, need_image, upload_image
 from limits import CANDIDATES, MAX_CANDIDATE, MAX_TEXT
 from loading import Loaded, on_gpu
@@ -93,13 +93,4 @@ def build_readings_tab(loaded: Loaded) -> None:
             [str(loaded.examples / f"{name}.png"), "A picture of ball.", "de", balls]
             for name in ("football", "tennis")
         ]
-        gr.Examples(
-            rows,
-            [image, text, language, candidates],
-            [records, page],
-            fn=score,
-            run_on_click=True,
-            cache_examples=False,
-            api_visibility="private",
-            label="Try one",
-        )
+        try_on_click(rows, [image, text, language, candidates], [records, page], score, show_progress_on=page)

@@ -2,7 +2,7 @@
 
 import gradio as gr
 from escaped import columns
-from examples import TWIN, example, sample
+from examples import TWIN, example, sample, try_on_click
 from guard import as_messages, clean_text, need_image, upload_image
 from limits import MAX_TEXT
 from loading import Loaded, on_gpu
@@ -62,16 +62,7 @@ def build_translate_tab(loaded: Loaded) -> None:
         [example(loaded, "football"), "A picture of ball.", code, example(loaded, "tennis")],
         [example(loaded, "tennis"), "A picture of ball.", code, example(loaded, "football")],
     ]
-    gr.Examples(
-        rows,
-        given,
-        results,
-        fn=translate,
-        run_on_click=True,
-        cache_examples=False,
-        api_visibility="private",
-        label="Try one",
-    )
+    try_on_click(rows, given, results, translate, show_progress_on=page)
 
 
 def targets(loaded: Loaded) -> list[tuple[str, str]]:

@@ -406,9 +406,10 @@ function keep(push) {
   if (location.hash === (String(said) ? next : "")) return;
   history[push ? "pushState" : "replaceState"](null, "", next);
 }
-function restore() {
+function restore(event) {
   const said = new URLSearchParams(location.hash.slice(1));
-  const wanted = tabs().find((tab) => slug(tab) === said.get("tab")) ?? tabs()[0];
+  // At the start, an address without a tab does not take a visitor back who was faster than this page.
+  const wanted = tabs().find((tab) => slug(tab) === said.get("tab")) ?? (event ? tabs()[0] : undefined);
   if (wanted && wanted.getAttribute("aria-selected") !== "true") wanted.click();
   if (!composes) return;
   const first = initial;
@@ -433,4 +434,4 @@ image.addEventListener("load", () => picture.classList.remove("changing"));
 watch("value", receive);
 if (shown) render();
 else readout.textContent = "Upload a picture below: what the model says of it appears here, in every language.";
-setTimeout(restore, 50);
+setTimeout(() => restore(), 50);

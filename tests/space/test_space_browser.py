@@ -384,7 +384,7 @@ def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Pat
     shutil.copytree(BUNDLED_MODEL, endless)
     settings = json.loads((endless / "generation_config.json").read_text())
     # A model that never ends a caption, so that there is something to cancel.
-    settings |= {"eos_token_id": 1023, "max_new_tokens": 240, "suppress_tokens": [0, 1]}
+    settings |= {"min_new_tokens": 240, "max_new_tokens": 240}
     (endless / "generation_config.json").write_text(json.dumps(settings))
     with serve_space(FLORENZ_MODEL=str(endless)) as served:
         page = visit(served.address)
