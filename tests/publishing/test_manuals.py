@@ -66,4 +66,6 @@ def test_the_python_that_needs_nothing_of_the_reader_runs(page: str, monkeypatch
     assert len(blocks) >= 2
     names: dict[str, object] = {}  # a block goes on from the one before it
     for block in blocks:
+        if "from openai import" in block:
+            continue  # asks a server, which its own tests start
         exec(compile(block, page, "exec"), names)
