@@ -17,7 +17,7 @@ from turns import in_turn
 
 from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, PAPER_COVERAGE, EmojiWorld
 from modeling_florenz.inference.attention import Gaze, look_in_languages, probabilities_beside
-from modeling_florenz.inference.gallery.exhibits import UNKNOWN_BELOW, as_saying
+from modeling_florenz.inference.gallery.exhibits import OWN_NAMES, UNKNOWN, UNKNOWN_BELOW, as_saying
 
 
 _HERE = Path(__file__).parent / "stage"
@@ -27,16 +27,6 @@ NEVER = (
     "Nobody captioned in this language for training: the model learned it from translations beside images, then from "
     "captions that it translated itself."
 )
-UNKNOWN = "This model knows emoji scenes and nothing else. Of this picture, its words probably mean nothing."
-NAMES = {
-    "de": "Deutsch",
-    "en": "English",
-    "es": "Español",
-    "fr": "Français",
-    "it": "Italiano",
-    "ru": "Русский",
-    "zh": "中文",
-}
 
 
 def build_stage_tab(loaded: Loaded) -> None:
@@ -95,7 +85,7 @@ def build_stage_tab(loaded: Loaded) -> None:
         columns=COLUMNS,
         sides=[SIDES[count] for count in sorted(SIDES)],
         backgrounds=BACKGROUNDS,
-        names=NAMES,
+        names=OWN_NAMES,
         never=NEVER,
     )
     with gr.Accordion("Your own picture", open=not loaded.emoji_only, elem_id="own"):

@@ -107,24 +107,24 @@ def model_works(model: FlorenzForConditionalGeneration, image_size: int, prompt:
     encoder = partial(_encode, model, given, seen)
     states = encoder()
     works = {
-        "tower": Work(partial(_quietly, model.get_image_features, inputs["pixel_values"])),
+        "tower": Work(partial(without_gradients, model.get_image_features, inputs["pixel_values"])),
         "prompt encoder": Work(encoder),
     }
     for batch in BATCHES:
         for beams in BEAMS:
-            name = f"batch {batch}, {_search(beams)}"
+            name = f"batch {batch}, {name_search(beams)}"
             write = partial(_write, model, states, batch, beams)
             works[f"first token, {name}"] = Work(partial(write, 1))
             works[f"token, {name}"] = Work(partial(write, tokens + 1), tokens, f"first token, {name}")
     short = min(tokens, 8)
     for beams in BEAMS:
         write = partial(_write, model, states, 1, beams, use_cache=False)
-        works[f"token without a cache, {_search(beams)}"] = Work(
-            partial(write, short + 1), short, f"first token, batch 1, {_search(beams)}"
+        works[f"token without a cache, {name_search(beams)}"] = Work(
+            partial(write, short + 1), short, f"first token, batch 1, {name_search(beams)}"
         )
     many = _inputs(model, image_size, prompt, BATCHES[-1])
     works["image with its text, batch 16, greedy"] = Work(
-        partial(_quietly, model.generate, **many, **_fixed(tokens, 1)), BATCHES[-1]
+        partial(without_gradients, model.generate, **many, **_fixed(tokens, 1)), BATCHES[-1]
     )
     return works
 
@@ -139,6 +139,17 @@ def step_gigabytes(model: FlorenzForConditionalGeneration) -> float:
         or not name.endswith(("k_proj.weight", "v_proj.weight"))
     }
     return sum(read.values()) / 1e9
+
+
+@torch.inference_mode()
+def without_gradients(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
+    """Call a function and forget its result."""
+    function(*arguments, **named)
+
+
+def name_search(beams: int) -> str:
+    """Return what a table calls a search."""
+    return "greedy" if beams == 1 else f"{beams} beams"
 
 
 def machine() -> dict[str, Any]:
@@ -199,14 +210,5 @@ def _write(
     model.generate(encoder_outputs=outputs, attention_mask=mask, **_fixed(tokens, beams), **more)
 
 
-@torch.inference_mode()
-def _quietly(function: Callable[..., Any], *arguments: Any, **named: Any) -> None:
-    function(*arguments, **named)
-
-
 def _fixed(tokens: int, beams: int) -> dict[str, Any]:
     return {"min_new_tokens": tokens, "max_new_tokens": tokens, "num_beams": beams, "do_sample": False}
-
-
-def _search(beams: int) -> str:
-    return "greedy" if beams == 1 else f"{beams} beams"

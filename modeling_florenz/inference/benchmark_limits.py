@@ -1,11 +1,10 @@
 """Measure what no model can be faster than on this machine: reading memory, and multiplying matrices."""
 
 from functools import partial
-from typing import Any
 
 import torch
 
-from .benchmark import Work
+from .benchmark import Work, without_gradients
 
 
 _ROWS, _COLUMNS = 32768, 4096  # of a matrix too large for any cache
@@ -23,14 +22,13 @@ def limit_works(device: torch.device, dtype: torch.dtype) -> dict[str, Work]:
     gigabytes = table.numel() * table.element_size() / 1e9
     # A work's units are whole; the rate is that of one run.
     return {
-        f"limit: {gigabytes:.2f} GB read": Work(partial(_quietly, table.view(torch.uint8).view(torch.int64).max)),
-        f"limit: {gigabytes:.2f} GB times a vector": Work(
-            partial(_quietly, torch.nn.functional.linear, vector, table)
+        f"limit: {gigabytes:.2f} GB read": Work(
+            partial(without_gradients, table.view(torch.uint8).view(torch.int64).max)
         ),
-        f"limit: {2 * _SIDE**3 / 1e12:.4f} TFLOP of a product": Work(partial(_quietly, torch.matmul, square, square)),
+        f"limit: {gigabytes:.2f} GB times a vector": Work(
+            partial(without_gradients, torch.nn.functional.linear, vector, table)
+        ),
+        f"limit: {2 * _SIDE**3 / 1e12:.4f} TFLOP of a product": Work(
+            partial(without_gradients, torch.matmul, square, square)
+        ),
     }
-
-
-@torch.inference_mode()
-def _quietly(function: Any, *arguments: Any) -> None:
-    function(*arguments)

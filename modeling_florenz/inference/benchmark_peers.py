@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Florence2Co
 
 from ..checkpoint.settings import sentence
 from ..configuration_florenz import FlorenzConfig
-from .benchmark import BEAMS, Work
+from .benchmark import BEAMS, Work, name_search
 
 
 _WORDS = 51328  # of Florence-2's vocabulary, with places and tasks
@@ -76,7 +76,7 @@ def other_works(
 def _works(name: str, model: Any, inputs: dict[str, Any], tokens: int) -> dict[str, Work]:
     works = {}
     for beams in BEAMS:
-        search = f"{name}, {'greedy' if beams == 1 else f'{beams} beams'}"
+        search = f"{name}, {name_search(beams)}"
         write = partial(_write, model, inputs, beams)
         works[f"image to first token, {search}"] = Work(partial(write, 1))
         works[f"token, {search}"] = Work(partial(write, tokens + 1), tokens, f"image to first token, {search}")

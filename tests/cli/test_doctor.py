@@ -74,13 +74,13 @@ def test_an_installed_package_knows_its_extras_without_a_clone(
     assert extras[0].startswith("bulk: no-such-package is not installed") and extras[1] == "complete: train"
 
 
-@pytest.mark.parametrize("home", ["/", "/tmp"])
+@pytest.mark.parametrize("home", ["/", "/home-of-mine"])
 def test_the_home_folder_is_hidden_and_a_home_at_the_root_hides_nothing(
     home: str, no_model: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from huggingface_hub import constants
 
     monkeypatch.setenv("HOME", home)
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/tmp/no-such-cache")
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", "/home-of-mine/no-such-cache")
     [text] = [finding.text for finding in doctor.examine() if finding.subject == "model cache"]
-    assert text.startswith("/tmp/no-such-cache " if home == "/" else "~/no-such-cache ")
+    assert text.startswith("/home-of-mine/no-such-cache " if home == "/" else "~/no-such-cache ")

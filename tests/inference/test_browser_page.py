@@ -6,7 +6,6 @@ import io
 import json
 import math
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -15,20 +14,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium, need_chromium
 
 from modeling_florenz import BUNDLED_MODEL, Captioner
 from modeling_florenz.data.emoji_scenes import EmojiWorld
 
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-for needed in ("onnx", "onnxscript", "onnxruntime", "playwright"):
-    if importlib.util.find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed", allow_module_level=True)
-if CHROMIUM is None:
-    pytest.skip("there is no chromium on this machine", allow_module_level=True)
+need_chromium("onnx", "onnxscript", "onnxruntime")
 
-FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 SCENES = 20
 ENGLISH = "A picture of dog, bicycle and palm tree."
 
@@ -60,12 +54,8 @@ def address(folder: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium, need_chromium
 from PIL import Image
 from space_server import serve_space
 
@@ -17,15 +18,9 @@ from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-for needed in ("gradio", "playwright"):
-    if importlib.util.find_spec(needed) is None:
-        pytest.skip(f"{needed} is not installed", allow_module_level=True)
-if CHROMIUM is None:
-    pytest.skip("there is no chromium on this machine", allow_module_level=True)
+need_chromium("gradio")
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
-FLAGS = "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
 ENGLISH = "A picture of dog, bicycle and palm tree."
 TABS = {  # what each story is begun with
     "Caption": "Caption",
@@ -46,12 +41,8 @@ def address() -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -18,6 +18,17 @@ from ..captioner import Captioner
 _SIDES = ((1, 1600), (60, 1024), (math.inf, 512))
 # The bundled model's mean certainty of its words is below this for photos, and for 1 of 200 new emoji scenes.
 UNKNOWN_BELOW = 0.92
+UNKNOWN = "This model knows emoji scenes and nothing else. Of this picture, its words probably mean nothing."
+# Languages by their own names, which those who read them look for.
+OWN_NAMES = {
+    "de": "Deutsch",
+    "en": "English",
+    "es": "Español",
+    "fr": "Français",
+    "it": "Italiano",
+    "ru": "Русский",
+    "zh": "中文",
+}
 
 
 @dataclass(frozen=True)

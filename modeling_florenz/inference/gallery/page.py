@@ -10,21 +10,11 @@ from pathlib import Path, PurePath
 import numpy as np
 
 from ...resumable import whole_file
-from .exhibits import Exhibit, Saying, Word
+from .exhibits import OWN_NAMES, UNKNOWN, Exhibit, Saying, Word
 
 
 _HERE = Path(__file__).parent
 _GENERATOR = '<meta name="generator" content="florenz show">'
-# Languages by their own names, which those who read them look for.
-_NAMES = {
-    "de": "Deutsch",
-    "en": "English",
-    "es": "Español",
-    "fr": "Français",
-    "it": "Italiano",
-    "ru": "Русский",
-    "zh": "中文",
-}
 _UNSURE = 0.5  # a word that the model itself takes for less likely than all others together is marked
 _HINT = (
     "Touch a word: the picture lights where the model looked while it wrote it. Point at the picture: the words that "
@@ -35,7 +25,6 @@ _NUMBERS = (
     "attention that went to places; the rest went to the image as a whole and to the prompt. Light: its brightest "
     "place beside the caption's brightest, and the strength of the line under it."
 )
-_UNKNOWN = "This model knows emoji scenes and nothing else. Of this picture, its words probably mean nothing."
 _SOME_UNKNOWN = (
     "This model knows emoji scenes and nothing else. Its words on {} of these {} pictures probably mean nothing."
 )
@@ -129,7 +118,7 @@ def _article(number: int, exhibit: Exhibit, info: PageInfo) -> Iterator[str]:
     yield "</figcaption>"
     yield '</figure><div class="sayings">'
     if exhibit.is_unknown:
-        yield f'<p class="unknown stage-only">{escape(_UNKNOWN)}</p>'
+        yield f'<p class="unknown stage-only">{escape(UNKNOWN)}</p>'
     for index, saying in enumerate(exhibit.sayings):
         yield from _saying(saying, info, chosen=not index)
     yield f'<p class="hint stage-only">{escape(_HINT)}</p>'
@@ -168,7 +157,7 @@ def _say(word: Word) -> str:
 
 
 def _name(code: str, info: PageInfo) -> str:
-    return escape(_NAMES.get(code) or info.languages[code].title())
+    return escape(OWN_NAMES.get(code) or info.languages[code].title())
 
 
 def _visible(name: str) -> str:

@@ -1,25 +1,18 @@
 """A contact sheet in a real browser, offline: mouse, touch, keyboard, and no request to any network."""
 
-import importlib.util
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from chromium import chromium, need_chromium
 
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 
 
 pytestmark = pytest.mark.slow
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-if importlib.util.find_spec("playwright") is None:
-    pytest.skip("playwright is not installed", allow_module_level=True)
-if CHROMIUM is None:
-    pytest.skip("there is no chromium on this machine", allow_module_level=True)
-
-FLAGS = "--headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking"
+need_chromium()
 
 
 @pytest.fixture(scope="module")
@@ -37,12 +30,8 @@ def sheet(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
