@@ -1,0 +1,98 @@
+"""Large matrices and few rows: products, and the choice among all words, are faster and no different."""
+
+from collections.abc import Iterator
+
+import pytest
+import torch
+from tiny_models import tiny_model
+from torch import nn
+from transformers import GenerationMixin
+
+from modeling_florenz.modeling_florenz import FlorenzLinear, _largest
+
+
+@pytest.fixture
+def used(monkeypatch) -> Iterator[list[torch.Tensor]]:
+    """Note what falls back to `nn.Linear`."""
+    plain, calls = nn.Linear.forward, []
+    monkeypatch.setattr(nn.Linear, "forward", lambda self, states: calls.append(states) or plain(self, states))
+    yield calls
+
+
+def _linear(dtype: torch.dtype, bias: bool = True) -> FlorenzLinear:
+    torch.manual_seed(0)
+    linear = FlorenzLinear(96, 64, bias).to(dtype)
+    linear.smallest = 1  # instance attribute: real ones are too large for a test
+    return linear
+
+
+@pytest.mark.parametrize(
+    ("dtype", "rows", "bias"),
+    [(torch.float32, rows, bias) for rows in (4, 15) for bias in (True, False)]
+    + [(torch.bfloat16, rows, False) for rows in (1, 2, 15)],
+)
+def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, used) -> None:
+    linear, states = _linear(dtype, bias), torch.randn(rows, 1, 96).to(dtype)
+    plain = nn.functional.linear(states, linear.weight, linear.bias)
+    with torch.no_grad():
+        fast = linear(states)
+    assert not used
+    assert fast.shape == plain.shape and fast.is_contiguous()
+    torch.testing.assert_close(fast, plain, rtol=1e-5 if dtype == torch.float32 else 0.008, atol=1e-5)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 16])
+def test_other_numbers_of_rows_take_the_plain_way(rows, used) -> None:
+    with torch.no_grad():
+        _linear(torch.float32)(torch.randn(rows, 96))
+    assert len(used) == 1
+
+
+def test_a_bias_in_bfloat16_takes_the_plain_way(used) -> None:
+    with torch.no_grad():
+        _linear(torch.bfloat16)(torch.randn(1, 96).bfloat16())
+    assert len(used) == 1
+
+
+def test_training_and_small_matrices_take_the_plain_way(used) -> None:
+    linear, states = _linear(torch.float32), torch.randn(4, 96)
+    linear(states).sum().backward()
+    assert linear.weight.grad is not None
+    linear.smallest = FlorenzLinear.smallest
+    with torch.no_grad():
+        linear(states)
+    assert len(used) == 2
+
+
+@pytest.mark.parametrize("kind", ["bart", "gemma2"])
+def test_every_matrix_of_a_step_is_read_fast(kind) -> None:
+    model = tiny_model(kind)
+    decoder = model.model.decoder
+    assert all(type(module) is FlorenzLinear for module in decoder.modules() if isinstance(module, nn.Linear))
+    assert type(model.lm_head) is FlorenzLinear
+    assert not any(isinstance(module, FlorenzLinear) for module in model.model.encoder.modules())
+
+
+def test_the_largest_of_many_are_found_by_their_blocks() -> None:
+    torch.manual_seed(0)
+    values = torch.randn(3, 4, 128 * 50)
+    values[0, 0] = -torch.inf
+    values[0, 0, 700] = 1.0
+    found, places = _largest(values, 8)
+    expected = values.topk(8)
+    assert torch.equal(found, expected.values)
+    assert torch.equal(values.gather(-1, places), found)
+    assert torch.equal(places[1:], expected.indices[1:])  # of equal values, any may be named
+
+
+def test_beams_go_on_with_what_transformers_itself_chooses() -> None:
+    torch.manual_seed(0)
+    model, batch, beams, words = tiny_model("bart"), 2, 3, 128 * 20
+    scores = torch.randn(batch, beams * words)
+    running = torch.randint(9, (batch, beams, 7))
+    indices = torch.full((batch, beams, 5), -1, dtype=torch.int32)
+    given = (scores, running, indices, 4, 2, False, 2 * beams, beams, batch)
+    chosen = model._get_top_k_continuations(*given)
+    expected = GenerationMixin._get_top_k_continuations(model, *given)
+    for ours, theirs in zip(chosen, expected, strict=True):
+        assert torch.equal(ours, theirs)
