@@ -195,6 +195,7 @@ def read_fast(decoder: nn.Module) -> None:
     for module in list(decoder.modules()):
         for name, linear in module.named_children():
             if type(linear) is nn.Linear:
+                fast: Any
                 with torch.device("meta"):  # no numbers are drawn for it
                     fast = FlorenzLinear(linear.in_features, linear.out_features, linear.bias is not None)
                 fast.weight, fast.bias = linear.weight, linear.bias

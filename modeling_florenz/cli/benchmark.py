@@ -26,12 +26,25 @@ def add_commands(commands: Any) -> None:
     benchmark.add_argument("--revision", help="branch, tag or commit of the repository")
     benchmark.add_argument("--dtype", choices=DTYPES, default="auto", help="of the weights (default: auto)")
     benchmark.add_argument("--image-size", type=at_least_one, help="pixels of a side (default: the model's, or 768)")
+    benchmark.add_argument(
+        "--batch", type=_batches, default=(1, 4, 16), help="rows at a time, with commas (default: 1,4,16)"
+    )
     benchmark.add_argument("--tokens", type=at_least_one, default=32, help="written after the first (default: 32)")
     benchmark.add_argument("--repeats", type=at_least_one, default=5, help="rounds that count (default: 5)")
     benchmark.add_argument("--threads", type=at_least_one, help="of the CPU (default: torch's)")
     benchmark.add_argument("--against", metavar="PATH_OR_REPO", help="any image-text-to-text model of transformers")
     benchmark.add_argument("--output", type=Path, metavar="FILE.json", help="also write everything there")
     benchmark.set_defaults(run=_benchmark)
+
+
+def _batches(value: str) -> tuple[int, ...]:
+    batches = tuple(at_least_one(batch) for batch in value.split(","))
+    if batches[0] != 1 or list(batches) != sorted(set(batches)):
+        raise ValueError  # others stand beside a batch of 1
+    return batches
+
+
+_batches.__name__ = "list of growing numbers, 1 the first"  # argparse names it in its sentence
 
 
 def _benchmark(arguments: argparse.Namespace) -> int:
@@ -42,7 +55,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
 
     from ..checkpoint.loading import BUNDLED_MODEL
     from ..inference.benchmark import machine, measure, model_works, peak_memory, step_gigabytes
-    from ..inference.benchmark_limits import limit_works
+    from ..inference.benchmark_limits import limit_works, product_works
     from ..inference.benchmark_peers import florence_works, other_works
     from ..resumable import write_json
     from ..run_record import run_record
@@ -53,14 +66,14 @@ def _benchmark(arguments: argparse.Namespace) -> int:
     model, image_size = _load(arguments)
     loading = time.perf_counter() - start
     prompt, tokens, place = 12, arguments.tokens, (model.device, model.dtype)
-    works = model_works(model, image_size, prompt, tokens)
+    works = model_works(model, image_size, prompt, tokens, arguments.batch)
     works |= florence_works(model.config, image_size, prompt, tokens, *place)
     if arguments.against:
         with Image.open(BUNDLED_MODEL / "sample.png") as image:
             works |= other_works(arguments.against, None, image.convert("RGB"), tokens, model.dtype)
-    works |= limit_works(*place)
+    works |= limit_works(*place) | product_works(works, ("tower", "prompt encoder"), model)
     found = measure(works, arguments.repeats)
-    print(_table(found, step_gigabytes(model)))
+    print(_table(found, step_gigabytes(model), tokens))
     memory = peak_memory()
     print(f"\nloaded in {loading:.2f} s, at most {memory:.2f} GB in use")
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
@@ -79,7 +92,8 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             },
             "load_seconds": loading,
             "peak_memory_gb": memory,
-            "seconds": {name: {"median": one.seconds, "spread": one.spread} for name, one in found.items()},
+            "seconds": {name: {"median": one.seconds, "rounds": one.times} for name, one in found.items()},
+            "ratios": _ratios(found, step_gigabytes(model), tokens),
             **run_record(),
         }
         write_json(arguments.output, record)
@@ -104,25 +118,52 @@ def _load(arguments: argparse.Namespace) -> tuple[Any, int]:
     return model.to("cuda" if has_gpu else "cpu"), arguments.image_size or 768
 
 
-def _table(found: "dict[str, Measured]", step: float) -> str:
-    from ..inference.benchmark import ratio
+def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str, dict[str, float | None]]:
+    """Compare the times: what each is called, in its own words, to how many times or what share; None if unsteady."""
+    from ..inference.benchmark import ratio, together
 
     [(vector, rate)] = [(one, _amount(name)) for name, one in found.items() if name.endswith("times a vector")]
 
-    def beside(name: str) -> str:
+    def beside(name: str) -> dict[str, float | None]:
         one, search = found[name], name.rpartition(", ")[2]
-        if name.startswith("limit: "):
-            return f"{_amount(name) / one.seconds:.2f} {name.split()[2]}/s"
+        token = f"token, batch 1, {search}"
         if name.startswith("token without a cache"):
-            return _told(ratio(one, found[f"token, batch 1, {search}"]), "{:.2f} x the time with one")
-        if name.startswith("token, Florence-2"):
-            return _told(ratio(found[f"token, batch 1, {search}"], one), "Florenz takes {:.2f} x")
+            return {"{:.2f} x the time with one": ratio(one, found[token])}
+        if name.startswith("token, batch ") and name != token:
+            rows = int(name.split()[2].rstrip(","))
+            share = ratio(found[token], one)
+            return {"{:.2f} x the tokens a second of batch 1": share and rows * share}
         if name == "token, batch 1, greedy":
             share = ratio(vector, one)
-            return _told(share and 100 * share * step / rate, "{:.0f} % of the rate of a matrix times a vector")
-        return ""
+            return {"{:.0%} of the rate of a matrix times a vector": share and share * step / rate}
+        if f"products of {name}" in found:
+            return {"{:.0%} of it are its products": ratio(found[f"products of {name}"], one)}
+        if name.startswith("image to first token, "):
+            first = together(found, {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1})
+            return {"Florenz takes {:.2f} x": ratio(first, one)}
+        if name.startswith("token, ") and name != token:
+            ours = together(
+                found, {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1, token: tokens}
+            )
+            theirs = together(found, {name.replace("token, ", "image to first token, ", 1): 1, name: tokens})
+            return {
+                "Florenz takes {:.2f} x": ratio(found[token], one),
+                "{:.2f} x with the image": ratio(ours, theirs),
+            }
+        return {}
 
-    lines = ["| work | time | repeats lie apart by | beside |", "|---|---|---|---|"]
+    return {name: beside(name) for name in found}
+
+
+def _table(found: "dict[str, Measured]", step: float, tokens: int) -> str:
+    ratios = _ratios(found, step, tokens)
+
+    def beside(name: str) -> str:
+        if name.startswith("limit: "):
+            return f"{_amount(name) / found[name].seconds:.2f} {name.split()[2]}/s"
+        return ", ".join(_told(value, words) for words, value in ratios[name].items())
+
+    lines = ["| work | time | rounds lie apart by | beside |", "|---|---|---|---|"]
     lines += [f"| {name} | {_time(one.seconds)} | {one.spread:.0%} | {beside(name)} |" for name, one in found.items()]
     return "\n".join(lines)
 
@@ -134,7 +175,7 @@ def _amount(name: str) -> float:
 def _told(value: float | None, words: str) -> str:
     from ..inference.benchmark import STEADY
 
-    return f"not told: repeats lie apart by more than {STEADY:.0%}" if value is None else words.format(value)
+    return f"not told: rounds lie apart by more than {STEADY:.0%}" if value is None else words.format(value)
 
 
 def _time(seconds: float) -> str:

@@ -1,7 +1,7 @@
 """Time a model part by part, in interleaved rounds, beside other models and the limits of the machine.
 
 All works of a round run one after the other, and rounds are repeated: what slows the machine down for a while slows
-all alike. Where repeats differ too much, times are given and ratios are not.
+all alike, so that ratios are taken within rounds. Where they differ too much, times are given and ratios are not.
 """
 
 import platform
@@ -9,9 +9,10 @@ import resource
 import statistics
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import mul, truediv
 from typing import Any
 
 import torch
@@ -21,7 +22,7 @@ from transformers.modeling_outputs import BaseModelOutput
 from ..modeling_florenz import FlorenzForConditionalGeneration
 
 
-STEADY = 0.2  # how far repeats may lie apart, as a share of their median, for a ratio of them to mean something
+STEADY = 0.2  # how far the ratios of rounds may lie apart, as a share of their median, for it to mean something
 BATCHES, BEAMS = (1, 4, 16), (1, 4)
 
 
@@ -42,15 +43,20 @@ class Work:
 
 @dataclass(frozen=True)
 class Measured:
-    """Hold what was measured of a work: the median, in seconds a unit, and how far its repeats lie apart."""
+    """Hold what was measured of a work: the time of every round, in seconds a unit."""
 
-    seconds: float
-    spread: float
+    times: tuple[float, ...]
 
     @property
-    def is_steady(self) -> bool:
-        """Return whether a ratio of it means something."""
-        return self.spread <= STEADY
+    def seconds(self) -> float:
+        """Return the median."""
+        return statistics.median(self.times)
+
+    @property
+    def spread(self) -> float:
+        """Return how far the rounds lie apart, as a share of the median."""
+        # What remains after a subtraction can be nothing, or less.
+        return (max(self.times) - min(self.times)) / self.seconds if self.seconds > 0 else float("inf")
 
 
 def measure(works: Mapping[str, Work], repeats: int) -> dict[str, Measured]:
@@ -78,21 +84,32 @@ def measure(works: Mapping[str, Work], repeats: int) -> dict[str, Measured]:
         values = times[name]
         if work.less:
             values = [value - less for value, less in zip(values, times[work.less], strict=True)]
-        values = [value / work.units for value in values]
-        median = statistics.median(values)
-        # What remains after a subtraction can be nothing, or less.
-        spread = (max(values) - min(values)) / median if median > 0 else float("inf")
-        found[name] = Measured(median, spread)
+        found[name] = Measured(tuple(value / work.units for value in values))
     return found
 
 
+def together(found: Mapping[str, Measured], counts: Mapping[str, int]) -> Measured:
+    """Add up works, each as often as is said, round by round."""
+    rounds = zip(*(found[name].times for name in counts), strict=True)
+    return Measured(tuple(sum(map(mul, times, counts.values())) for times in rounds))
+
+
 def ratio(one: Measured, other: Measured) -> float | None:
-    """Return how many times as long one takes as the other; None where repeats differ too much to tell."""
-    return one.seconds / other.seconds if one.is_steady and other.is_steady else None
+    """Return how many times as long one takes as the other, in the median round; None where rounds differ too much."""
+    if min(*one.times, *other.times) <= 0:
+        return None
+    ratios = Measured(tuple(map(truediv, one.times, other.times)))
+    return ratios.seconds if ratios.spread <= STEADY else None
 
 
 @torch.inference_mode()
-def model_works(model: FlorenzForConditionalGeneration, image_size: int, prompt: int, tokens: int) -> dict[str, Work]:
+def model_works(
+    model: FlorenzForConditionalGeneration,
+    image_size: int,
+    prompt: int,
+    tokens: int,
+    batches: Sequence[int] = BATCHES,
+) -> dict[str, Work]:
     """List what is timed of a Florenz: its parts, its first token, and a token for each batch and search.
 
     Args:
@@ -100,6 +117,7 @@ def model_works(model: FlorenzForConditionalGeneration, image_size: int, prompt:
         image_size: pixels of a side.
         prompt: tokens of the prompt.
         tokens: tokens written; none ends a text.
+        batches: rows at a time.
     """
     inputs = _inputs(model, image_size, prompt)
     seen = model.get_image_features(inputs["pixel_values"])
@@ -110,7 +128,7 @@ def model_works(model: FlorenzForConditionalGeneration, image_size: int, prompt:
         "tower": Work(partial(without_gradients, model.get_image_features, inputs["pixel_values"])),
         "prompt encoder": Work(encoder),
     }
-    for batch in BATCHES:
+    for batch in batches:
         for beams in BEAMS:
             name = f"batch {batch}, {name_search(beams)}"
             write = partial(_write, model, states, batch, beams)
@@ -119,12 +137,12 @@ def model_works(model: FlorenzForConditionalGeneration, image_size: int, prompt:
     short = min(tokens, 8)
     for beams in BEAMS:
         write = partial(_write, model, states, 1, beams, use_cache=False)
-        works[f"token without a cache, {name_search(beams)}"] = Work(
-            partial(write, short + 1), short, f"first token, batch 1, {name_search(beams)}"
-        )
-    many = _inputs(model, image_size, prompt, BATCHES[-1])
-    works["image with its text, batch 16, greedy"] = Work(
-        partial(without_gradients, model.generate, **many, **_fixed(tokens, 1)), BATCHES[-1]
+        first = f"first token without a cache, {name_search(beams)}"
+        works[first] = Work(partial(write, 1))
+        works[f"token without a cache, {name_search(beams)}"] = Work(partial(write, short + 1), short, first)
+    many = _inputs(model, image_size, prompt, batches[-1])
+    works[f"image with its text, batch {batches[-1]}, greedy"] = Work(
+        partial(without_gradients, model.generate, **many, **_fixed(tokens, 1)), batches[-1]
     )
     return works
 

@@ -1,8 +1,11 @@
 """Measure what no model can be faster than on this machine: reading memory, and multiplying matrices."""
 
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from functools import partial
 
 import torch
+from torch import nn
 
 from .benchmark import Work, without_gradients
 
@@ -32,3 +35,34 @@ def limit_works(device: torch.device, dtype: torch.dtype) -> dict[str, Work]:
             partial(without_gradients, torch.matmul, square, square)
         ),
     }
+
+
+def product_works(works: Mapping[str, Work], names: Iterable[str], model: nn.Module) -> dict[str, Work]:
+    """List the products of other works alone: the same matrices in number and shape, and nothing between them.
+
+    Args:
+        works: all that is timed.
+        names: those whose products are wanted; each is run once.
+        model: which they run.
+    """
+    found = {}
+    for name in names:
+        shapes: Counter[tuple[int, int, int]] = Counter()
+
+        def note(layer: nn.Linear, given: tuple[torch.Tensor], _: object, seen: Counter = shapes) -> None:
+            seen[given[0].numel() // layer.in_features, layer.in_features, layer.out_features] += 1
+
+        hooks = [layer.register_forward_hook(note) for layer in model.modules() if isinstance(layer, nn.Linear)]
+        works[name].run()
+        for hook in hooks:
+            hook.remove()
+        found[f"products of {name}"] = Work(partial(_multiply, shapes, next(model.parameters())))
+    return found
+
+
+@torch.inference_mode()
+def _multiply(shapes: Mapping[tuple[int, int, int], int], like: torch.Tensor) -> None:
+    for (rows, inner, outer), times in shapes.items():
+        states, weight = like.new_ones(rows, inner), like.new_ones(outer, inner)
+        for _ in range(times):
+            nn.functional.linear(states, weight)

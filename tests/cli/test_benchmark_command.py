@@ -33,3 +33,10 @@ def test_what_cannot_be_timed_is_one_sentence(arguments, sentence, capsys):
     errors = capsys.readouterr().err
     assert sentence in errors
     assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize("batches", ["4,16", "1,1", "1,x", ""])
+def test_batches_that_are_no_growing_list_from_1_are_one_sentence(batches, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["benchmark", "--batch", batches])
+    assert f"--batch: invalid list of growing numbers, 1 the first value: '{batches}'" in capsys.readouterr().err
