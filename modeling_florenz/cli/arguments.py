@@ -4,6 +4,7 @@ import argparse
 import json
 import math
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .lines import one_line, paint, print_line
@@ -93,27 +94,37 @@ def load_captioner(arguments: argparse.Namespace) -> "Captioner":
     """Load the model that the arguments name."""
     from ..inference.captioner import Captioner
 
+    tell_loading(arguments)
+    return Captioner(**captioner_settings(arguments))
+
+
+def tell_loading(arguments: argparse.Namespace) -> None:
+    """Say in a terminal which model is loaded."""
     if sys.stderr.isatty():  # loading takes a while, and whoever looks should know of what
         name = arguments.adapter or arguments.model
         line = _TINY if name is None else f"florenz: loading {one_line(name)}"
         print_line(paint(line, "dim", sys.stderr), sys.stderr)
-    return Captioner(
-        arguments.model,
-        arguments.revision,
-        quantize=arguments.quantize,
-        adapter=arguments.adapter,
-        dtype=arguments.dtype,
-        image_guidance=arguments.image_guidance,
-    )
 
 
-def read_languages(given: str, captioner: "Captioner") -> tuple[str, ...]:
+def captioner_settings(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Return the arguments of the `Captioner` that these name."""
+    return {
+        "model": arguments.model,
+        "revision": arguments.revision,
+        "quantize": arguments.quantize,
+        "adapter": arguments.adapter,
+        "dtype": arguments.dtype,
+        "image_guidance": arguments.image_guidance,
+    }
+
+
+def read_languages(given: str, known: Sequence[str]) -> tuple[str, ...]:
     """Read codes with commas between them, or `all` for those that the model knows.
 
     Raises:
         ValueError: one is named twice.
     """
-    languages = captioner.languages if given == "all" else given.split(",")
+    languages = list(known) if given == "all" else given.split(",")
     if twice := [code for code in languages if languages.count(code) > 1]:
         raise ValueError(f"language {twice[0]} is asked for twice: name it once")
     return tuple(languages)

@@ -4,21 +4,36 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import TASKS, add_beams, add_model, at_least_one, load_captioner, print_record, read_languages
+from .arguments import (
+    TASKS,
+    add_beams,
+    add_model,
+    at_least_one,
+    captioner_settings,
+    load_captioner,
+    print_record,
+    read_languages,
+    tell_loading,
+)
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .lines import one_line, paint, print_line
 
 
 if TYPE_CHECKING:
-    from ..inference.bulk import BulkOptions, CaptionedImage
+    from ..inference.bulk import CaptionedImage
+    from ..inference.bulk_options import BulkOptions
     from ..inference.captioner import Captioner
+    from ..inference.crew import ProcessCrew
     from ..inference.kept_captions import CaptionsFile
+    from ..inference.ray_crew import RayCrew, RayPlan
     from ..inference.sidecars import Sidecars
+    from ..processing_florenz import FlorenzProcessor
 
 
 TABLES = (".jsonl", ".parquet")
@@ -71,6 +86,14 @@ def add_commands(commands: Any) -> None:
     files.add_argument("--batch-size", type=at_least_one, default=8, help="images at a time (default: 8)")
     files.add_argument("--workers", type=at_least_one, help="threads that read images (default: all cores but one)")
     files.add_argument(
+        "--processes",
+        type=at_least_one,
+        help="that caption side by side, each with the model (default: one for each GPU, or one)",
+    )
+    files.add_argument(
+        "--ray", metavar="ADDRESS", help="caption in actors of a Ray cluster; local for one on this machine"
+    )
+    files.add_argument(
         "--fast-decode",
         action="store_true",
         help="decode JPEGs of four times the model's size and more at a smaller scale: 6 times as fast at 12 MP, "
@@ -105,22 +128,10 @@ def _caption(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..data.image_inputs import ARCHIVE, TABLE, ImageInput, find_image_inputs
-    from ..inference.bulk import BulkOptions, caption_in_bulk, default_workers
+    from ..inference.bulk import caption_in_bulk
 
     _check_output(arguments)
-    captioner = load_captioner(arguments)
-    options = BulkOptions(
-        arguments.task,
-        read_languages(arguments.language, captioner),
-        arguments.prefix,
-        arguments.via,
-        arguments.beams,
-        arguments.batch_size,
-        arguments.workers or default_workers(),
-        arguments.fast_decode,
-    )
-    for task in options.tasks:
-        captioner.check_request(options.languages, task, options.via)
+    plan = _plan(arguments)
     stream = None if sys.stdin is None else sys.stdin.buffer
     images: Iterator[ImageInput] = find_image_inputs(
         arguments.images, arguments.recursive, arguments.image_column, stream
@@ -137,6 +148,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1
     counts = dict.fromkeys(("done", "skipped", "passed over"), 0)
     with (
+        _captioner(arguments, plan, total) as (captioner, options),
         _kept(arguments, captioner, options) as kept,
         tqdm(
             total=total, unit=" images", dynamic_ncols=True, disable=None if total is None or total > 1 else True
@@ -154,6 +166,65 @@ def _caption(arguments: argparse.Namespace) -> int:
     if not counts["done"]:
         return NOTHING_DONE
     return SOME_FAILED if counts["skipped"] else DONE
+
+
+def _plan(arguments: argparse.Namespace) -> "RayPlan | None":
+    if arguments.ray is None:
+        return None
+    from ..inference.ray_crew import RayPlan
+
+    return RayPlan(arguments.ray, arguments.processes)
+
+
+@contextmanager
+def _captioner(
+    arguments: argparse.Namespace, plan: "RayPlan | None", total: int | None
+) -> Iterator[tuple["Captioner | ProcessCrew | RayCrew", "BulkOptions"]]:
+    """Load the model here, or in several processes or actors."""
+    from ..inference.crew import ProcessCrew, usual_processes
+
+    blocks = None if total is None else -(-total // arguments.batch_size)
+    processes = arguments.processes or usual_processes(blocks)
+    if plan is None and processes == 1:
+        captioner = load_captioner(arguments)
+        yield captioner, _options(arguments, captioner.processor)
+        return
+    from ..checkpoint.loading import load_processor
+
+    tell_loading(arguments)
+    options = _options(arguments, load_processor(arguments.model, arguments.revision, arguments.adapter))
+    load = partial(_load, arguments.verbose, captioner_settings(arguments))
+    with closing(ProcessCrew(load, options, processes) if plan is None else plan.crew(load, options)) as crew:
+        yield crew, options
+
+
+def _load(verbose: bool, settings: dict[str, Any], device: str | None = None) -> "Captioner":
+    """Load the model in another process, where libraries have nothing to say either."""
+    from .terminal import quiet_libraries
+
+    with quiet_libraries(verbose):  # before they are imported
+        from ..inference.captioner import Captioner
+
+        return Captioner(**settings, device=device)
+
+
+def _options(arguments: argparse.Namespace, processor: "FlorenzProcessor") -> "BulkOptions":
+    from ..inference.asked import check_request, known_languages
+    from ..inference.bulk_options import BulkOptions, default_workers
+
+    options = BulkOptions(
+        arguments.task,
+        read_languages(arguments.language, known_languages(processor)),
+        arguments.prefix,
+        arguments.via,
+        arguments.beams,
+        arguments.batch_size,
+        arguments.workers or default_workers(),
+        arguments.fast_decode,
+    )
+    for task in options.tasks:
+        check_request(processor, options.languages, task, options.via)
+    return options
 
 
 def _report(
@@ -194,15 +265,18 @@ def _check_output(arguments: argparse.Namespace) -> None:
 
 @contextmanager
 def _kept(
-    arguments: argparse.Namespace, captioner: "Captioner", options: "BulkOptions"
+    arguments: argparse.Namespace, captioner: "Captioner | ProcessCrew | RayCrew", options: "BulkOptions"
 ) -> Iterator["CaptionsFile | Sidecars | None"]:
+    from ..inference.block_writer import made_by
+    from ..inference.captioner import Captioner
     from ..inference.kept_captions import Wrapped, keep_captions
     from ..inference.sidecars import Sidecars
 
     wrapped = Wrapped(arguments.prepend, arguments.append)
     try:
         if arguments.output is not None:
-            with keep_captions(arguments.output, captioner, options, wrapped, arguments.overwrite) as kept:
+            made = made_by(captioner) if isinstance(captioner, Captioner) else captioner.made_by
+            with keep_captions(arguments.output, made, options, wrapped, arguments.overwrite) as kept:
                 yield kept
         elif arguments.sidecar:
             keys = [(task, language) for task in options.tasks for language in options.languages]

@@ -57,7 +57,7 @@ def _show(arguments: argparse.Namespace) -> int:
     if len(images) == 1 and images[0].problem is not None:
         raise ValueError(images[0].problem)
     captioner = load_captioner(arguments)
-    languages = read_languages(arguments.language, captioner)
+    languages = read_languages(arguments.language, captioner.languages)
     captioner.check_request(languages, arguments.task)
     exhibits, skipped = _exhibits(arguments, captioner, images, languages)
     if not exhibits:

@@ -14,7 +14,7 @@ from transformers.generation import BaseStreamer
 from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
-from ..processing_florenz import LANGUAGES
+from .asked import check_request, known_languages
 from .onnx_folder import is_exported
 from .scoring import check_whole, score_candidates
 from .stream import stream_text, with_features
@@ -23,7 +23,6 @@ from .together import image_tokens, write_captions
 
 # A picture that the bundled model knows.
 SAMPLE_IMAGE = BUNDLED_MODEL / "sample.png"
-SOURCE_LANGUAGE = "en"  # the only one that was translated from in training
 
 DTYPES: dict[str, torch.dtype | str] = {"auto": "auto", "float32": torch.float32, "bfloat16": torch.bfloat16}
 
@@ -105,8 +104,7 @@ class Captioner:
     @property
     def languages(self) -> list[str]:
         """List the languages the model can be asked for, as ISO 639-1 codes, the paper's six in its order first."""
-        known = list(LANGUAGES)
-        return sorted(self.processor.languages, key=lambda code: known.index(code) if code in known else len(known))
+        return known_languages(self.processor)
 
     def caption(
         self,
@@ -174,13 +172,7 @@ class Captioner:
         Raises:
             ValueError: the model does not know the task or a language, or cannot translate from `via`.
         """
-        if via not in (None, SOURCE_LANGUAGE):
-            raise ValueError(
-                f"captions cannot go by way of {via!r}: the model translates from English alone, so use "
-                f"{SOURCE_LANGUAGE!r} or leave it out"
-            )
-        for language in [*languages, *([] if via is None else [via])]:
-            self.processor.prompt(task, language)
+        check_request(self.processor, languages, task, via)
 
     @torch.inference_mode()
     def image_features(self, pixel_values: torch.Tensor) -> torch.Tensor:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..checkpoint.fingerprint import fingerprint
 from ..data.image_inputs import TABLE, ImageInput
 from ..extras import install_command
 from ..resumable import JsonLines, hold, keep_settings, whole_file
-from .bulk import BulkOptions, CaptionedImage, Captions
-from .captioner import Captioner
+from .block_writer import Captions
+from .bulk import CaptionedImage
+from .bulk_options import BulkOptions
 
 
 FIX = "give another --output, or take --overwrite to make all of them again"
@@ -101,7 +101,7 @@ class CaptionsFile:
 
 @contextmanager
 def keep_captions(
-    output: Path, captioner: Captioner, options: BulkOptions, wrapped: Wrapped, overwrite: bool = False
+    output: Path, made_by: Mapping[str, Any], options: BulkOptions, wrapped: Wrapped, overwrite: bool = False
 ) -> Iterator[CaptionsFile]:
     """Open a file of captions to go on in it; what made them stands beside it and must be the same.
 
@@ -109,6 +109,7 @@ def keep_captions(
 
     Args:
         output: `.jsonl` or `.parquet`.
+        made_by: what decides the captions besides the options; see `block_writer.made_by`.
         overwrite: remove what is there first.
 
     Raises:
@@ -125,7 +126,7 @@ def keep_captions(
                 older.unlink(missing_ok=True)
         if path.exists() and path.stat().st_size and not settings_path.exists():
             raise ValueError(f"{path} is there, but not {settings_path.name}, which says what made it: {FIX}")
-        keep_settings(settings_path, _settings(captioner, options, wrapped), f"{output} holds captions", FIX)
+        keep_settings(settings_path, _settings(made_by, options, wrapped), f"{output} holds captions", FIX)
         keys = [(task, language) for task in options.tasks for language in options.languages]
         kept = CaptionsFile(path, keys, wrapped, options.via)
         yield kept
@@ -134,12 +135,10 @@ def keep_captions(
             _write_table(output, CaptionsFile(path, keys).entries)
 
 
-def _settings(captioner: Captioner, options: BulkOptions, wrapped: Wrapped) -> dict[str, Any]:
+def _settings(made_by: Mapping[str, Any], options: BulkOptions, wrapped: Wrapped) -> dict[str, Any]:
     asked = {name: value for name, value in asdict(options).items() if name not in _FREE}
     return {
-        **fingerprint(captioner.model, captioner.processor),
-        "dtype": str(captioner.model.dtype).removeprefix("torch."),
-        "image_guidance": captioner.image_guidance,
+        **made_by,
         **asked,
         **asdict(wrapped),
         "package_version": __version__,

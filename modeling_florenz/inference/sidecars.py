@@ -5,7 +5,8 @@ from pathlib import Path
 
 from ..data.image_inputs import ImageInput
 from ..resumable import write_text
-from .bulk import CaptionedImage, Captions
+from .block_writer import Captions
+from .bulk import CaptionedImage
 from .kept_captions import Wrapped
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from ..data.files import read_json_lines
+from ..inference.ray_cluster import connect
 from ..resumable import hold, whole_file, whole_folder
 from .archives import ENDINGS, write_archive
 from .assemble import AssembleRows, assemble_batches
@@ -20,7 +21,6 @@ from .describe import DescribeImages
 from .embed import EmbedImages
 from .evaluation_sets import EvaluationSets
 from .match import MatchPairs, match_batches
-from .ray_pool import connect
 from .recipe import Recipe
 from .run_step import run_step
 from .shards import Finished, Skipped, batches_of

@@ -44,16 +44,16 @@ def counted(capsys: pytest.CaptureFixture[str]) -> str:
 
 def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Count the images that go through the vision tower."""
-    from modeling_florenz.inference import bulk
+    from modeling_florenz.inference import block_writer
 
     seen: list[int] = []
-    whole = bulk.image_tokens
+    whole = block_writer.image_tokens
 
     def count(captioner, pixel_values):
         seen.append(len(pixel_values))
         return whole(captioner, pixel_values)
 
-    monkeypatch.setattr(bulk, "image_tokens", count)
+    monkeypatch.setattr(block_writer, "image_tokens", count)
     return seen
 
 

@@ -11,29 +11,10 @@ from pathlib import Path
 import pytest
 import slow_steps
 
-from modeling_florenz.synthesis.ray_pool import connect, cores_of_actor
 from modeling_florenz.synthesis.run_step import run_step
 
 
 SHARDS, SECONDS = 40, 0.15
-
-
-@pytest.mark.parametrize(("cores", "actors", "asked"), [(2, 1, 1.0), (2, 2, 0.5), (8, 3, 2.333), (16, 5, 3.0)])
-def test_actors_leave_a_core_for_reading(cores: int, actors: int, asked: float) -> None:
-    assert cores_of_actor(cores, actors) == asked
-    assert actors * asked <= cores - 1
-
-
-def test_a_cluster_that_has_one_core_is_refused_in_one_sentence() -> None:
-    with pytest.raises(ValueError, match=r"^ray: the cluster has 1 cores, and one must be left for reading: give it"):
-        cores_of_actor(1, actors=1)
-
-
-@pytest.mark.slow
-def test_an_address_where_no_cluster_is_is_refused_at_once() -> None:
-    pytest.importorskip("ray")
-    with pytest.raises(ValueError, match=r"^ray: no cluster answers at '127.0.0.1:9' .* start one with ray start"):
-        connect("127.0.0.1:9")
 
 
 def _start(folder: Path, processes: int, ray: str) -> subprocess.Popen[str]:
