@@ -61,7 +61,7 @@ def add_commands(commands: Any) -> None:
         "images",
         nargs="+",
         metavar="IMAGE",
-        help="file, folder, pattern, .parquet, .tar; - for an image or a list on stdin",
+        help="file, folder, pattern, .parquet, .tar, hf://datasets/OWNER/NAME; - for an image or a list on stdin",
     )
     words = caption.add_argument_group("what is written")
     words.add_argument("--language", default="en", help="ISO 639-1 codes such as de,fr, or all (default: en)")
@@ -100,6 +100,7 @@ def add_commands(commands: Any) -> None:
         "and 1 of 78 captions of 13 photos changed (florenz-tiny, six languages)",
     )
     files.add_argument("--image-column", default="image", metavar="NAME", help="of a parquet table (default: image)")
+    files.add_argument("--split", default="train", help="of a dataset on the Hub, or CONFIG/SPLIT (default: train)")
     model = caption.add_argument_group("the model and how it is asked")
     add_model(model)
     add_beams(model)
@@ -127,18 +128,20 @@ _tasks.__name__ = f"list of {', '.join(TASKS)}"  # argparse names it in its sent
 def _caption(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
-    from ..data.image_inputs import ARCHIVE, TABLE, ImageInput, find_image_inputs
+    from ..data.image_inputs import ARCHIVE, HUB, TABLE, ImageInput, find_image_inputs
     from ..inference.bulk import caption_in_bulk
 
     _check_output(arguments)
     plan = _plan(arguments)
     stream = None if sys.stdin is None else sys.stdin.buffer
     images: Iterator[ImageInput] = find_image_inputs(
-        arguments.images, arguments.recursive, arguments.image_column, stream
+        arguments.images, arguments.recursive, arguments.image_column, stream, split=arguments.split
     )
     total = None
     # What comes as a stream is not waited for to its end, only long enough to see whether it is a single image.
-    streamed = any(entry.lower().endswith((TABLE, ARCHIVE)) or entry == "-" for entry in arguments.images)
+    streamed = any(
+        entry.lower().endswith((TABLE, ARCHIVE)) or entry == "-" or entry.startswith(HUB) for entry in arguments.images
+    )
     found = list(islice(images, 2)) if streamed else list(images)
     if not streamed or len(found) < 2:
         total = sum(not image.passed_over for image in found)

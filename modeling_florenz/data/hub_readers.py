@@ -91,6 +91,21 @@ class ParquetReader:
                         number += 1
                         yield Record(f"{name} row {number}", entry, Place(len(self.groups) - 1, row, 0))
 
+    def check_column(self) -> None:
+        """Check that the first table has the column, and that it holds images.
+
+        Raises:
+            ValueError: it is missing, or holds something else.
+        """
+        with self._table(self.names[0]) as table:
+            schema = table.schema_arrow
+        if self.image_column not in schema.names:
+            raise ValueError(
+                f"{self.files.place} has no column {self.image_column!r}, only {', '.join(schema.names)}: name one in "
+                "columns"
+            )
+        self.check_images(schema.field(self.image_column).type)
+
     def check_images(self, kind: pyarrow.DataType) -> None:
         """Check, by its type and where that leaves it open by its first value, that a column holds images.
 

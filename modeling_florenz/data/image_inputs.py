@@ -10,10 +10,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ..extras import install_command
 from .images import find_images, is_address, is_read
 
 
-TABLE, ARCHIVE = ".parquet", ".tar"
+TABLE, ARCHIVE, HUB = ".parquet", ".tar", "hf://datasets/"
 STREAM = "standard input"
 _MAX_BYTES = 1 << 30  # of one image in a table, an archive or a stream
 _MAX_LINE = 1 << 16
@@ -56,15 +57,18 @@ def find_image_inputs(
     column: str = "image",
     stream: BinaryIO | None = None,
     beside: str = "",
+    split: str = "train",
 ) -> Iterator[ImageInput]:
     """Yield the images of files, folders, patterns such as `photos/*.jpg`, parquet tables and tar archives, in order.
 
     Args:
-        given: paths and patterns; `-` stands for what `stream` holds.
+        given: paths and patterns; `-` stands for what `stream` holds, `hf://datasets/OWNER/NAME` for a dataset on the
+            Hub.
         recursive: look into the folders within folders too; links to folders are not followed.
         column: of a parquet table, with the bytes or the paths of images.
         stream: an image, or a list with a path a line, such as standard input.
         beside: of a parquet table, a column that is read along with the images; none if it is empty.
+        split: of datasets on the Hub; see `hub_images`.
 
     Example:
 
@@ -76,6 +80,10 @@ def find_image_inputs(
     for entry in given:
         if entry == "-":
             yield from _in_stream(stream, recursive, column)
+        elif entry.startswith(HUB):
+            from .hub_images import hub_images
+
+            yield from hub_images(entry, split, column)
         elif os.path.isdir(entry):
             yield from _in_folder(Path(entry), recursive)
         elif glob.has_magic(entry) and not os.path.exists(entry) and not is_address(entry):
@@ -137,9 +145,13 @@ def _folders(folder: Path) -> Iterator[Path]:
 
 
 def _in_table(path: Path, column: str, beside: str = "") -> Iterator[ImageInput]:
-    import pyarrow
-    import pyarrow.parquet
-
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError:
+        reason = f"{path} needs pyarrow, which is not installed: {install_command('bulk')}"
+        yield ImageInput(str(path), problem=reason)
+        return
     try:
         with pyarrow.parquet.ParquetFile(path) as table:
             names = table.schema_arrow.names
