@@ -1,6 +1,7 @@
 """The Florenz Space: `python app.py` loads FLORENZ_MODEL (at FLORENZ_REVISION) or the bundled model and serves it."""
 
 import os
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -19,13 +20,13 @@ from tab_batch import build_batch_tab
 from tab_caption import build_caption_tab
 from tab_inside import build_inside_tab
 from tab_readings import build_readings_tab
-from tab_stage import SPRITES, build_stage_tab
+from tab_stage import SCRIPTS, SPRITES, build_stage_tab
 from tab_translate import build_translate_tab
 
 
 HEAD = (
     "<div class='florenz-head'><h1>Florenz</h1><p>One small model says in six languages what a picture shows, and "
-    "translates beside it.</p></div>"
+    "translates beside it.</p></div><p id='florenz-notice' role='alert' hidden></p>"
 )
 
 
@@ -60,8 +61,9 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as folder:
             render_examples(Path(folder))
             write_sprites(Path(folder) / SPRITES)
-            # The sprites alone: Gradio does not copy what is static to where uploads are, and nothing else is opened.
-            gr.set_static_paths([Path(folder) / SPRITES])
+            shutil.copytree(SCRIPTS, Path(folder) / SCRIPTS.name)
+            # These alone: Gradio does not copy what is static to where uploads are, and nothing else is opened.
+            gr.set_static_paths([Path(folder) / SPRITES, Path(folder) / SCRIPTS.name])
             serve(build_demo(Loaded(captioner, Path(folder), emoji_only)))
     except ValueError as error:
         print(f"florenz space: {error}", file=sys.stderr)

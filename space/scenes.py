@@ -46,6 +46,14 @@ class Arrangement:
 
 
 FIRST = Arrangement((Thing("🐕", 0.25, 0.62), Thing("🚲", 0.73, 0.4)), "green")
+TO_TRY = (
+    FIRST,
+    Arrangement((Thing("🐈", 0.27, 0.36), Thing("🍄", 0.74, 0.62)), "purple"),
+    Arrangement((Thing("🚗", 0.19, 0.62), Thing("🏠", 0.5, 0.4), Thing("🌹", 0.81, 0.7)), "blue"),
+    Arrangement((Thing("⚽", 0.5, 0.56),), "yellow"),
+    Arrangement((Thing("🐘", 0.26, 0.4), Thing("🎸", 0.74, 0.55)), "red"),
+    Arrangement((Thing("🦋", 0.19, 0.35), Thing("🍕", 0.5, 0.62), Thing("🎩", 0.81, 0.36)), "grey"),
+)
 
 
 class ArrangedWorld(EmojiWorld):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import gradio as gr
-from examples import SCENES, sample
+from examples import SCENES, sample, try_on_click
 from guard import open_upload
 from limits import MAX_BATCH_FILES
 from loading import Loaded, on_gpu
@@ -102,9 +102,11 @@ def build_batch_tab(loaded: Loaded) -> None:
         concurrency_id="model",
         show_progress_on=summary,
     )
-    cancel.click(None, cancels=[running], api_visibility="private", queue=False)
     paths = [sample(), *(str(loaded.examples / f"{name}.png") for name in SCENES)]
-    gr.Examples([[paths[:3]], [paths]], [files], cache_examples=False, api_visibility="private")
+    results = [table, as_table, as_lines, summary]
+    rows = [[chosen, loaded.captioner.languages[0], "caption"] for chosen in (paths[:3], paths)]
+    tried = try_on_click(rows, [files, language, style], results, with_progress, show_progress_on=summary)
+    cancel.click(None, cancels=[running, tried], api_visibility="private", queue=False)
 
 
 def as_csv(rows: list[list[str]]) -> str:

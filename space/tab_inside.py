@@ -1,7 +1,7 @@
 """Tab: where the model looks while it writes each word."""
 
 import gradio as gr
-from examples import SCENES, sample
+from examples import SCENES, sample, try_on_click
 from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
@@ -80,4 +80,5 @@ def build_inside_tab(loaded: Loaded) -> None:
     rows = [
         [path, code if code in loaded.captioner.languages else loaded.captioner.languages[0]] for path, code in rows
     ]
-    gr.Examples(rows, [image, language], cache_examples=False, api_visibility="private")
+    rows = [[*row, "caption"] for row in rows]
+    try_on_click(rows, [image, language, style], [caption, words, heat, share, kept], inside, show_progress_on=heat)

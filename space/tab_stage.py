@@ -1,17 +1,19 @@
 """The stage: one image, what the model says of it in every language, and where it looked for each word."""
 
 import base64
-import html
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
+from growing import while_it_writes
 from guard import open_upload, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
-from scenes import COLUMNS, FIRST, SIDES, ArrangedWorld, Arrangement, read_arrangement
+from problems import as_sentence
+from scenes import COLUMNS, FIRST, SIDES, TO_TRY, ArrangedWorld, Arrangement, read_arrangement
 from spotlight import shrink
 from turns import in_turn
 
@@ -20,13 +22,14 @@ from modeling_florenz.inference.attention import Gaze, look_in_languages, probab
 from modeling_florenz.inference.gallery.exhibits import OWN_NAMES, UNKNOWN, UNKNOWN_BELOW, as_saying
 
 
-_HERE = Path(__file__).parent / "stage"
+SCRIPTS = Path(__file__).parent / "stage"
 SPRITES = "sprites.webp"
 # What the study of controls allows to say of the bundled model.
 NEVER = (
     "Nobody captioned in this language for training: the model learned it from translations beside images, then from "
-    "captions that it translated itself."
+    "captions that it translated itself. Hiding words of its sources taught it mostly the words that were hidden."
 )
+STUDY = "https://huggingface.co/modeling-florenz/florenz-tiny/blob/main/results/controls.json"
 
 
 def build_stage_tab(loaded: Loaded) -> None:
@@ -35,58 +38,71 @@ def build_stage_tab(loaded: Loaded) -> None:
     captioned = {language for task, language in PAPER_COVERAGE if task == "caption"}
 
     @on_gpu
-    def describe(picture: Image.Image, without: list[Image.Image]) -> dict[str, Any]:
-        gazes = look_in_languages(captioner, picture, captioner.languages, num_beams=1)
-        return _page_value(picture, gazes, probabilities_beside(captioner, without, gazes))
+    def describe(picture: Image.Image, without: list[Image.Image]) -> Iterator[dict[str, Any]]:
+        def write(watch: Any) -> dict[str, Any]:
+            gazes = look_in_languages(captioner, picture, captioner.languages, num_beams=1, watch=watch)
+            return _page_value(picture, gazes, probabilities_beside(captioner, without, gazes))
+
+        for found in while_it_writes(write):
+            yield found if "picture" in found else {"growing": found}
 
     def finish(value: dict[str, Any], asked: Arrangement | None) -> dict[str, Any]:
+        if "growing" in value:
+            return value
         for saying in value["sayings"]:
             saying["never"] = loaded.emoji_only and saying["language"] not in captioned
         unknown = value.pop("certainty") < UNKNOWN_BELOW and loaded.emoji_only and asked is None
         return value | {"scene": asked and asked.asked(), "unknown": UNKNOWN if unknown else "", "problem": ""}
 
-    def caption_scene(arrangement: Arrangement, quick: bool = False) -> dict[str, Any]:
+    def caption_scene(arrangement: Arrangement, quick: bool = False) -> Iterator[dict[str, Any]]:
         picture, without = ArrangedWorld(arrangement).draw()
-        return finish(describe(picture, [] if quick else without), arrangement)
+        for value in describe(picture, [] if quick else without):
+            yield finish(value, arrangement)
 
     waits = in_turn(caption_scene)
 
-    def arrange(event: gr.EventData) -> dict[str, Any]:
+    def arrange(event: gr.EventData) -> Iterator[dict[str, Any]]:
         asked = event._data if isinstance(event._data, dict) else {}
         try:
-            return waits(read_arrangement(asked.get("scene")), bool(asked.get("quick"))) | {
-                "asked": asked.get("number")
-            }
-        except (ValueError, gr.Error) as error:
-            return _problem(error) | {"asked": asked.get("number")}
+            for value in waits(read_arrangement(asked.get("scene")), bool(asked.get("quick"))):
+                yield value | {"asked": asked.get("number")}
+        except Exception as error:
+            yield {"problem": as_sentence(error), "asked": asked.get("number")}
 
     @in_turn
-    def caption_picture(picture: Image.Image) -> dict[str, Any]:
-        return finish(describe(picture, []), None)
+    def caption_picture(picture: Image.Image) -> Iterator[dict[str, Any]]:
+        for value in describe(picture, []):
+            yield finish(value, None)
 
-    def caption_upload(upload: tuple[str, str] | None) -> dict[str, Any]:
+    def caption_upload(upload: tuple[str, str] | None) -> Iterator[dict[str, Any]]:
         if upload is None:
-            return gr.skip()
+            yield gr.skip()
+            return
         try:
-            return caption_picture(open_upload(*upload))
-        except (ValueError, gr.Error) as error:
-            return _problem(error)
+            yield from caption_picture(open_upload(*upload))
+        except Exception as error:
+            yield {"problem": as_sentence(error)}
 
     world = EmojiWorld(image_size=32)
     things = [{"emoji": noun.emoji, "name": noun.names["en"], "kind": noun.broader or ""} for noun in world.nouns]
+    *_, first = caption_scene(FIRST) if loaded.emoji_only else [None]
+    # The scripts are modules of their own, which find each other by where they are.
+    start = f'new URL("gradio_api/file={loaded.examples / SCRIPTS.name}/stage.js", document.baseURI)'
     stage = gr.HTML(
-        caption_scene(FIRST) if loaded.emoji_only else None,
+        first,
         html_template='<div class="stage"></div>',
-        js_on_load=(_HERE / "stage.js").read_text(encoding="utf-8"),
+        js_on_load=f"import({start}).then(({{ mount }}) => mount({{ element, props, watch, trigger }}))",
         css_template="",
         elem_id="stage",
         things=things if loaded.emoji_only else [],
         sprites=f"gradio_api/file={loaded.examples / SPRITES}",
         columns=COLUMNS,
         sides=[SIDES[count] for count in sorted(SIDES)],
+        examples=[example.asked() for example in TO_TRY] if loaded.emoji_only else [],
         backgrounds=BACKGROUNDS,
         names=OWN_NAMES,
         never=NEVER,
+        study=STUDY,
     )
     with gr.Accordion("Your own picture", open=not loaded.emoji_only, elem_id="own"):
         if loaded.emoji_only:
@@ -100,11 +116,6 @@ def build_stage_tab(loaded: Loaded) -> None:
 
 def _path_and_name(payload: Any) -> tuple[str, str] | None:
     return None if payload is None else (payload.path, Path(payload.orig_name or "the image").name)
-
-
-def _problem(error: Exception) -> dict[str, Any]:
-    sentence = html.unescape(str(error.message if isinstance(error, gr.Error) else error))
-    return {"problem": sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")}
 
 
 def _page_value(picture: Image.Image, gazes: dict[str, Gaze], without: list[dict[str, list[float]]]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Where the decoder looks in the image while it writes each word."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from .captioner import Captioner
-from .stream import with_features
+from .stream import GrowingTexts, with_features
 from .together import image_tokens
 
 
@@ -45,7 +45,12 @@ def look(captioner: Captioner, image: Image.Image, language: str, task: str) -> 
 
 @torch.inference_mode()
 def look_in_languages(
-    captioner: Captioner, image: Image.Image, languages: Sequence[str], task: str = "caption", num_beams: int = 4
+    captioner: Captioner,
+    image: Image.Image,
+    languages: Sequence[str],
+    task: str = "caption",
+    num_beams: int = 4,
+    watch: Callable[[str, str], None] | None = None,
 ) -> dict[str, Gaze]:
     """Caption an image in several languages at once, and read what each word was written with.
 
@@ -54,6 +59,7 @@ def look_in_languages(
 
     Args:
         languages, task, num_beams: see `Captioner.caption_languages`.
+        watch: called with a language and its text so far, as often as that grows; needs `num_beams=1`.
 
     Raises:
         ValueError: the model does not know the task or a language, writes nothing, or is of graphs.
@@ -76,7 +82,13 @@ def look_in_languages(
     embeds, mask, _ = core.merge_inputs(**with_features(prompts.to(captioner.device), features))
     # The encoder runs separately: asked for weights, it would not use its fast attention.
     given = {"encoder_outputs": core.encoder(inputs_embeds=embeds, attention_mask=mask), "attention_mask": mask}
-    ids = captioner.model.generate(**given, **captioner.search(num_beams))
+    told = {}
+    if watch is not None:
+        tell = watch  # known to be there
+        told["streamer"] = GrowingTexts(
+            captioner.processor, None, range(len(languages)), lambda row, text: tell(languages[row], text)
+        )
+    ids = captioner.model.generate(**given, **captioner.search(num_beams), **told)
     outputs = captioner.model(**given, decoder_input_ids=ids[:, :-1], output_attentions=True, use_cache=False)
     side = math.isqrt(features.shape[1] - 1)
     # The first image token is the mean of all; the grid follows row by row.

@@ -1,0 +1,56 @@
+// Questions to the model: one at a time; while one is out, only the newest other one is kept.
+const WAIT = 20_000; // ms without a word until an answer is called lost
+export const LOST = "No answer came: the Space is busy, or the connection is lost. Change something to ask again.";
+
+/** `send(number, quick)` asks; `onBusy(busy)` and `onLost()` are told how it goes. */
+export function makeAsking({ send, onBusy, onLost }) {
+  let number = 0;
+  let timer = null;
+  let pending = null;
+
+  function wait() {
+    clearTimeout(timer);
+    timer = setTimeout(() => {
+      settle();
+      onLost();
+      askPending();
+    }, WAIT);
+  }
+
+  function ask(quick = false) {
+    if (timer) return void (pending = { quick: quick && pending?.quick !== false });
+    number += 1;
+    onBusy(true);
+    wait();
+    send(number, quick);
+  }
+
+  function askPending() {
+    if (!pending || timer) return;
+    const { quick } = pending;
+    pending = null;
+    ask(quick);
+  }
+
+  function settle() {
+    clearTimeout(timer);
+    timer = null;
+    onBusy(false);
+  }
+
+  /** Take an answer; tell whether it is of the question that is waited for. `whole` is false while it still grows. */
+  function answered(asked, whole) {
+    const mine = asked === undefined || asked === null || asked === number;
+    if (mine && whole) settle();
+    else if (mine && timer) wait();
+    if (!timer) setTimeout(askPending); // not from here: Gradio still hands out this answer
+    return mine;
+  }
+
+  /** Forget what is waited for: nobody is there to answer. */
+  function stop() {
+    pending = null;
+    if (timer) settle();
+  }
+  return { ask, answered, stop };
+}

@@ -1,0 +1,187 @@
+"""The tabs in a real browser: by mouse and by keyboard, bad files, cancelling, two visitors, accessibility."""
+
+import json
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from chromium import need_chromium
+from PIL import Image
+from space_pages import FOLDED, TABS, open_tab, serious_findings, shoot, try_first, wait_for_value
+from space_server import serve_space
+
+from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+
+
+SAMPLE = BUNDLED_MODEL / "sample.png"
+ENGLISH = "A picture of dog, bicycle and palm tree."
+
+pytestmark = pytest.mark.slow
+need_chromium("gradio")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_every_tab_works_fits_the_page_and_is_accessible(
+    space_address: str, visit: Any, width: int, theme: str, tmp_path: Path
+) -> None:
+    page = visit(space_address, width, theme)
+    for number, tab in enumerate(TABS):
+        try_first(page, tab)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, tab
+        assert not serious_findings(page), tab
+        shoot(page, tmp_path, f"{number}_{theme}_{width}", whole=True)
+
+
+def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
+    start = time.monotonic()
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
+        ready = time.monotonic() - start
+        page = visit(served.address)
+        page.locator(".word").first.wait_for()
+        painted = time.monotonic() - start - ready
+        open_tab(page, "Caption")
+        page.locator("tr.tr-body:visible").first.click()
+        page.wait_for_timeout(1000)
+        start = time.monotonic()
+        page.get_by_role("button", name="Caption", exact=True).click()
+        wait_for_value(page, "A picture")
+        first = time.monotonic() - start
+        wait_for_value(page, "棕榈树")
+        six = time.monotonic() - start
+        print(f"ready after {ready:.1f} s, painted with captions {painted:.2f} s later")
+        print(f"first words {first:.2f} s, six captions {six:.2f} s")
+        assert ready < 20
+        assert six < 5
+
+
+def _walk_to(page: Any, name: str, role: str) -> None:
+    """Press Tab until what has the focus carries a name and a role."""
+    focused = (
+        "[document.activeElement.innerText || document.activeElement.ariaLabel || '', document.activeElement.role]"
+    )
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        text, kind = page.evaluate(focused)
+        if text.strip().startswith(name) and (kind or "button") == role:
+            return
+    raise AssertionError(f"{role} {name!r} is not reached by keyboard")
+
+
+@pytest.mark.parametrize("tab", [tab for tab in TABS if tab not in FOLDED])
+def test_every_tab_needs_no_mouse(space_address: str, visit: Any, tab: str) -> None:
+    page = visit(space_address)
+    _walk_to(page, tab, "tab")
+    page.keyboard.press("Enter")
+    panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
+    _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
+    page.keyboard.press("Enter")
+    page.wait_for_timeout(1500)
+    page.get_by_role("tab", name=tab, exact=True).focus()
+    _walk_to(page, TABS[tab], "button")
+    page.keyboard.press("Enter")
+    if tab == "Readings":
+        panel.locator("table.florenz-table").wait_for()
+    elif tab == "Translate":
+        panel.locator("mark").first.wait_for()
+    else:
+        wait_for_value(page, "棕榈树")
+
+
+def test_a_caption_needs_no_mouse(space_address: str, visit: Any) -> None:
+    page = visit(space_address)
+    open_tab(page, "Caption")
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(SAMPLE))
+    page.get_by_alt_text("The image to caption").wait_for()
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.innerText || document.activeElement.ariaLabel || ''"))
+        if reached[-1].strip() == "Caption" and page.evaluate("document.activeElement.role") != "tab":
+            break
+    start = time.monotonic()
+    page.keyboard.press("Enter")
+    wait_for_value(page, "A picture")
+    assert time.monotonic() - start < 5, reached
+    wait_for_value(page, ENGLISH)
+
+
+def test_words_are_chosen_without_a_mouse(space_address: str, visit: Any) -> None:
+    page = visit(space_address)
+    panel = try_first(page, "Look inside")
+    panel.locator("#words input").nth(3).focus()
+    page.keyboard.press("Tab")  # Gradio gives each choice a group of its own, so that arrows do not move
+    page.keyboard.press("Space")
+    wait_for_value(page, "“bicycle”")
+
+
+def test_a_bad_file_is_one_sentence_on_the_page(
+    space_address: str, visit: Any, tmp_path: Path, name: str, sentence: str
+) -> None:
+    (tmp_path / "broken.png").write_bytes(SAMPLE.read_bytes()[:2000])
+    (tmp_path / "text.png").write_text("no image")
+    (tmp_path / "drawing.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>')
+    if name == "huge.png":
+        Image.new("1", (9_000, 7_000)).save(tmp_path / name)
+    page = visit(space_address)
+    open_tab(page, "Caption")
+    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(tmp_path / name))
+    page.wait_for_timeout(1500)
+    page.get_by_role("button", name="Caption", exact=True).click()
+    page.locator(".toast-body").get_by_text(sentence).first.wait_for()
+
+
+def test_text_is_shown_as_text(space_address: str, visit: Any) -> None:
+    page = visit(space_address)
+    panel = open_tab(page, "Readings")
+    panel.locator("tr.tr-body").first.click()
+    page.wait_for_timeout(800)
+    page.evaluate("window.touched = false")
+    hostile = "<img src=x onerror='window.touched=true'>**bold**"
+    panel.get_by_label("Candidates, one per line (2 to 6)").fill(f"{hostile}\nEin Bild: Hund.")
+    panel.get_by_role("button", name="Score", exact=True).click()
+    panel.locator("table.florenz-table").get_by_text("onerror").wait_for()
+    assert panel.locator("table.florenz-table img, table.florenz-table strong").count() == 0
+    assert page.evaluate("window.touched") is False
+
+
+def test_two_visitors_are_served_at_once_each_with_their_own(space_address: str, visit: Any) -> None:
+    pages = [visit(space_address), visit(space_address)]
+    for number, page in enumerate(pages):
+        open_tab(page, "Caption")
+        page.locator("tr.tr-body:visible").nth(number).click()
+        page.wait_for_timeout(800)
+    for page in pages:
+        page.get_by_role("button", name="Caption", exact=True).click()
+    for page, text in zip(pages, (ENGLISH, "A picture of cat and mushroom."), strict=True):
+        wait_for_value(page, text)
+
+
+def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Path) -> None:
+    endless = tmp_path / "endless"
+    shutil.copytree(BUNDLED_MODEL, endless)
+    settings = json.loads((endless / "generation_config.json").read_text())
+    # A model that never ends a caption, so that there is something to cancel.
+    settings |= {"min_new_tokens": 240, "max_new_tokens": 240}
+    (endless / "generation_config.json").write_text(json.dumps(settings))
+    with serve_space(FLORENZ_MODEL=str(endless)) as served:
+        page = visit(served.address)
+        open_tab(page, "Caption")
+        assert page.get_by_text("knows emoji scenes").count() == 0
+        assert page.locator(".palette").count() == 0
+        page.locator("tr.tr-body:visible").first.click()
+        page.wait_for_timeout(800)
+        page.get_by_role("button", name="Caption", exact=True).click()
+        wait_for_value(page, "A picture")
+        page.get_by_role("button", name="Cancel", exact=True).click()
+        page.wait_for_timeout(1000)
+        values = "[...document.querySelectorAll('textarea')].map(box => box.value).join('|')"
+        stopped = page.evaluate(values)
+        page.wait_for_timeout(2500)
+        assert page.evaluate(values) == stopped
+        assert "棕榈树" not in stopped
+        page.get_by_role("button", name="Caption", exact=True).click()
+        page.wait_for_function(f"before => {values} !== before", arg=stopped)
