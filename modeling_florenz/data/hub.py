@@ -65,6 +65,14 @@ class HubRows(TableRows):
             return hashlib.sha256(f"{self.commit} {self.table[index]['key']}".encode()).hexdigest()
         return hashlib.sha256(self.reader.image(_pop_place(self.table[index]))).hexdigest()
 
+    def image_name(self, index: int) -> str | None:
+        return None if self.commit is None else f"{self.commit} {self.table[index]['key']}"
+
+    def without_image(self, index: int) -> dict[str, Any]:
+        row = self.table[index]
+        _pop_place(row)
+        return {**row, **self.added}
+
     def select(self, indices: Sequence[int]) -> HubRows:
         return HubRows(self.table.select(indices), self.reader.fresh(), self.added, self.commit)
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -57,6 +59,19 @@ class StoredImages(Protocol):
 
 
 @runtime_checkable
+class NamedImages(Protocol):
+    """Rows whose images have names that change with their content, so that they can be told apart unread."""
+
+    def image_name(self, index: int) -> str | None:
+        """Return path, size and time of a row's image file, or what else stands for it; None if it has no name."""
+        ...
+
+    def without_image(self, index: int) -> dict[str, Any]:
+        """Return a row without its image."""
+        ...
+
+
+@runtime_checkable
 class InBlocks(Protocol):
     """Rows of which those of one block are cheap to read together."""
 
@@ -103,6 +118,23 @@ class TableRows:
         content = Path(stored["path"]).read_bytes() if stored["bytes"] is None else stored["bytes"]
         return hashlib.sha256(content).hexdigest()
 
+    def image_name(self, index: int) -> str | None:
+        stored = self.table.with_format("arrow")[index]["image"][0].as_py()
+        if stored["bytes"] is not None:
+            return None
+        try:
+            found = os.stat(stored["path"])
+        except OSError:  # told when it is read
+            return None
+        return f"{stored['path']} {found.st_size} {found.st_mtime_ns}"
+
+    def without_image(self, index: int) -> dict[str, Any]:
+        return {**self._texts[index], **self.added}
+
+    @cached_property
+    def _texts(self) -> Dataset:
+        return self.table.remove_columns("image")
+
     def select(self, indices: Sequence[int]) -> TableRows:
         """Return only the rows at these positions."""
         return TableRows(self.table.select(indices), self.added)
@@ -118,11 +150,23 @@ class JoinedRows:
         return sum(map(len, self.parts))
 
     def __getitem__(self, index: int) -> dict[str, Any]:
+        part, index = self._find(index)
+        return part[index]
+
+    def image_name(self, index: int) -> str | None:
+        part, index = self._find(index)
+        return part.image_name(index) if isinstance(part, NamedImages) else None
+
+    def without_image(self, index: int) -> dict[str, Any]:
+        part, index = self._find(index)
+        return part.without_image(index) if isinstance(part, NamedImages) else part[index]
+
+    def _find(self, index: int) -> tuple[Rows, int]:
         if index < 0:
             raise IndexError(index)
         for part in self.parts:
             if index < len(part):
-                return part[index]
+                return part, index
             index -= len(part)
         raise IndexError(index)
 

@@ -1,4 +1,4 @@
-"""Store the output of a frozen vision tower for each image on disk, so that a repeated image is not computed again."""
+"""Store the output of a frozen vision tower for each image on disk: one that comes again is not even opened."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from ..resumable import whole_file
 
 
 class FeatureCache:
-    """Read and write image tokens by the pixels they came from.
+    """Read and write image tokens by the files or the pixels they came from.
 
     Args:
         folder: one file per image goes there; 577 tokens of width 1024 are 2.4 MB in float32.
@@ -27,8 +27,8 @@ class FeatureCache:
     >>> cache = FeatureCache(Path(tempfile.mkdtemp()), "1f0c", 96)
     >>> key = cache.key(Image.new("RGB", (4, 4)))
     >>> cache.write([key], torch.ones(1, 10, 160))
-    >>> cache.read([key]).shape
-    torch.Size([1, 10, 160])
+    >>> cache.read(key).shape
+    torch.Size([10, 160])
     ```
     """
 
@@ -40,15 +40,16 @@ class FeatureCache:
         shape = f"{image.mode}/{image.size}".encode()
         return hashlib.sha256(self.salt + shape + image.tobytes()).hexdigest()
 
-    def read(self, keys: Sequence[str]) -> torch.Tensor | None:
-        """Return the image tokens `(images, tokens, width)` of all keys, or None if one is missing or broken."""
-        found = []
-        for key in keys:
-            try:
-                found.append(load_file(self._path(key))["features"])
-            except (OSError, SafetensorError, KeyError):
-                return None
-        return torch.stack(found)
+    def key_of_file(self, name: str) -> str:
+        """Name an image by what stands for it unread, such as path, size and time of its file."""
+        return hashlib.sha256(self.salt + b"file/" + name.encode("utf-8", "surrogateescape")).hexdigest()
+
+    def read(self, key: str) -> torch.Tensor | None:
+        """Return the image tokens `(tokens, width)` of a key, or None if they are missing or broken."""
+        try:
+            return load_file(self._path(key))["features"]
+        except (OSError, SafetensorError, KeyError):
+            return None
 
     def write(self, keys: Sequence[str], features: torch.Tensor) -> None:
         """Store the image tokens `(images, tokens, width)`; a file is complete or absent."""

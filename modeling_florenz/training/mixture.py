@@ -7,7 +7,8 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from ..data.hub_files import SourceEndedError
-from ..data.rows import Examples, InBlocks
+from ..data.rows import Examples, InBlocks, NamedImages
+from .feature_cache import FeatureCache
 
 
 # Blocks whose rows are mixed; as many are kept in memory by what reads them.
@@ -62,6 +63,8 @@ class Mixture(Dataset):
         shares: see `target_shares`.
         length: number of draws.
         seed: of the draws. Each row also has a `draw_seed`, for random choices about it later.
+        features: where a row's image has a name there, it has `image_features` in the place of the image, or
+            `image_key` beside it.
 
     Example:
 
@@ -78,7 +81,9 @@ class Mixture(Dataset):
         shares: str | Mapping[str, float],
         length: int,
         seed: int,
+        features: FeatureCache | None = None,
     ) -> None:
+        self.features = features
         self.names = list(groups)
         self.groups = list(groups.values())
         self.seed = seed
@@ -103,13 +108,23 @@ class Mixture(Dataset):
         """
         group, index = self.groups[self.group_of[draw]], int(self.row_of[draw])
         try:
-            row = dict(group[index])
+            row = self._row(group, index)
         except SourceEndedError:
             raise
         except Exception as error:  # image decoders raise many kinds of errors for a broken file
             where = f"example {index} of {self.names[self.group_of[draw]]}"
             return {"skipped": f"{where}: {' '.join(str(error).split()) or type(error).__name__}"}
         return {**row, "draw_seed": f"{self.seed}/{draw}"}
+
+    def _row(self, group: Examples, index: int) -> dict[str, Any]:
+        name = group.image_name(index) if self.features is not None and isinstance(group, NamedImages) else None
+        if self.features is None or name is None or not isinstance(group, NamedImages):
+            return dict(group[index])
+        key = self.features.key_of_file(name)
+        found = self.features.read(key)
+        if found is not None:
+            return {**group.without_image(index), "image_features": found}
+        return {**group[index], "image_key": key}
 
 
 def _order(group: Examples, rng: np.random.Generator) -> np.ndarray:

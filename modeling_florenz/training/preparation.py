@@ -137,8 +137,8 @@ def prepare(data: RecipeData, captioned: int | None = None) -> Prepared:
         base_digest=base_digest,
         teacher=teacher,
         trainable=adapt(model, arguments.method, adapter, bool(training.gradient_checkpointing)),
-        train_data=Mixture(mixed, shares, draws, training.seed),
-        eval_data=evaluation_order(data.evaluation, training.seed),
+        train_data=Mixture(mixed, shares, draws, training.seed, features),
+        eval_data=evaluation_order(data.evaluation, training.seed, features),
         features=features,
         steps_per_epoch=epoch,
         cut_targets=cut_targets,
@@ -146,9 +146,9 @@ def prepare(data: RecipeData, captioned: int | None = None) -> Prepared:
     )
 
 
-def evaluation_order(groups: Groups, seed: int) -> Mixture | None:
+def evaluation_order(groups: Groups, seed: int, features: FeatureCache | None = None) -> Mixture | None:
     """Put all rows to measure on into a fixed order; None if there are none."""
-    return Mixture(groups, "rows", sum(map(len, groups.values())), seed) if groups else None
+    return Mixture(groups, "rows", sum(map(len, groups.values())), seed, features) if groups else None
 
 
 def sizes_of(groups: Groups) -> dict[str, int]:

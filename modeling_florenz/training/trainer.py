@@ -100,6 +100,8 @@ class FlorenzTrainer(Seq2SeqTrainer):
             with torch.no_grad():
                 features = self.florenz.get_image_features(inputs.pop("pixel_values"))
             self.features.write(keys, features["pooler_output"])
+            if kept := inputs.pop("kept_features", None):
+                features["pooler_output"] = _among(kept, features["pooler_output"])
             inputs["mm_encoder_outputs"] = {"image": features}
         rejected = inputs.pop("rejected_labels", None)
         if self.preference and model.training and rejected is not None:
@@ -242,3 +244,10 @@ def is_complete(checkpoint: Path) -> bool:
     """Return whether a checkpoint was written to its end: Trainer writes `trainer_state.json` last."""
     state = checkpoint / "trainer_state.json"
     return state.is_file() and state.read_text(encoding="utf-8").rstrip().endswith("}")
+
+
+def _among(kept: dict[int, torch.Tensor], new: torch.Tensor) -> torch.Tensor:
+    """Put new image tokens into the rows between those that were kept."""
+    others = iter(new)
+    rows = range(len(kept) + len(new))
+    return torch.stack([kept[row].to(new) if row in kept else next(others) for row in rows])

@@ -15,6 +15,8 @@ from .grounding import ground
 
 
 def _with_rgb(row: dict[str, Any]) -> dict[str, Any]:
+    if "image_features" in row:
+        return row
     try:
         return {**row, "image": to_rgb(row["image"])}
     except Exception as error:  # decoders raise many kinds, and images can be decoded late
@@ -45,14 +47,13 @@ class TrainingCollator:
             if row["source"] and row.get("draw_seed") and "hiding" in row:
                 rng = random.Random(f"grounding/{row['draw_seed']}")
                 row["source"] = ground(row["source"], row["hiding"], row["hidden_sources"], row["language"], rng)
-        keys = [] if self.features is None or nothing else [self.features.key(row["image"]) for row in rows]
-        cached = self.features.read(keys) if self.features is not None and keys else None
+        keys, kept = self._look_up(rows if not nothing else [])
         sources: list[Any] = [row["source"] or None for row in rows]
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "targets of more than")  # counted and said before the first step
             batch = self.processor(
                 # A caption without an image is refused there: a tiny one stands in for finished image tokens.
-                images=[row["image"] for row in rows] if cached is None else self._grey,
+                images=self._grey if kept else [row["image"] for row in rows],
                 text=sources,
                 task=[row["task"] for row in rows],
                 language=[row["language"] for row in rows],
@@ -60,10 +61,18 @@ class TrainingCollator:
                 image_size=self.image_size,
                 return_tensors="pt",
             )
-        if cached is not None:
+        if kept:
             del batch["pixel_values"]
-            batch["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=cached)}
-        elif keys:
+            if len(kept) == len(rows):
+                tokens = torch.stack(list(kept.values()))
+                batch["mm_encoder_outputs"] = {"image": BaseModelOutputWithPooling(pooler_output=tokens)}
+            else:
+                images = [row["image"] for number, row in enumerate(rows) if number not in kept]
+                batch["pixel_values"] = self.processor(images=images, text="", image_size=self.image_size)[
+                    "pixel_values"
+                ]
+                batch["kept_features"] = kept
+        if keys:
             batch["image_keys"] = keys
         if self.with_incorrect and all(row.get("incorrect") for row in rows):
             batch["rejected_labels"] = self._labels(rows)
@@ -72,6 +81,23 @@ class TrainingCollator:
         if skipped:
             batch["skipped"] = skipped
         return dict(batch)
+
+    def _look_up(self, rows: list[dict[str, Any]]) -> tuple[list[str], dict[int, torch.Tensor]]:
+        """Return the keys of images whose tokens are still to be computed, and the other tokens by their row."""
+        keys: list[str] = []
+        kept: dict[int, torch.Tensor] = {}
+        if self.features is None:
+            return keys, kept
+        for number, row in enumerate(rows):
+            found, key = row.get("image_features"), row.get("image_key", "")
+            if found is None and not key:  # drawn, or in a table: named by its pixels
+                key = self.features.key(row["image"])
+                found = self.features.read(key)
+            if found is None:
+                keys.append(key)
+            else:
+                kept[number] = found
+        return keys, kept
 
     def _labels(self, rows: list[dict[str, Any]]) -> torch.Tensor:
         with warnings.catch_warnings():

@@ -1,14 +1,14 @@
 """Time what surrounds the model: photos, languages, candidates, beams, many images; write a file of results.
 
-python tests/benchmarks/bulk.py FOLDER_OF_PHOTOS --output hub_cards/results/bulk.json
+python tests/benchmarks/bulk.py FOLDER_OF_PHOTOS --output hub_cards/results/bulk.json --parts photos workers
 
 The photos are enlarged to 12 megapixels and saved as JPEG; bytes behind the end make as many different files of them
-as are asked for.
+as are asked for. Parts that are not asked for stay in the file as they are; each says what it ran on.
 """
 
 import argparse
 import io
-import itertools
+import json
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from bulk_ways import cache, crews, different, workers
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutput
 
 from modeling_florenz import Captioner, FlorenzForConditionalGeneration
 from modeling_florenz.data.emoji_scenes import EmojiWorld
-from modeling_florenz.data.image_inputs import ImageInput
 from modeling_florenz.data.images import find_images, open_image
 from modeling_florenz.inference.benchmark import Work, measure
-from modeling_florenz.inference.bulk import BulkOptions, caption_in_bulk
+from modeling_florenz.inference.bulk import caption_in_bulk
+from modeling_florenz.inference.bulk_options import BulkOptions
 from modeling_florenz.inference.together import image_tokens, write_captions
 from modeling_florenz.resumable import write_json
 from modeling_florenz.run_record import run_record
@@ -108,13 +109,10 @@ def lengths(captioner: Captioner, repeats: int) -> dict[str, Any]:
 
 
 def many(captioner: Captioner, files: list[bytes], count: int, batch: int, marks: list[int]) -> dict[str, Any]:
-    """Caption files one after another; return images a second and the memory after some of them."""
-    images = (
-        ImageInput(str(number), content=content + number.to_bytes(4, "big"))
-        for number, content in zip(range(count), itertools.cycle(files), strict=False)
-    )
-    done, seconds, memory = 0, {}, {}
-    start = time.perf_counter()
+    """Caption files one after another; return images a second, CPU time and the memory after some of them."""
+    images = different(files, count)
+    done, seconds, memory, work = 0, {}, {}, {}
+    start, began = time.perf_counter(), time.process_time()
     for block in caption_in_bulk(captioner, images, BulkOptions(batch_size=batch, num_beams=1)):
         problems = [image.problem for image in block if image.problem]
         if problems:
@@ -122,9 +120,11 @@ def many(captioner: Captioner, files: list[bytes], count: int, batch: int, marks
         done += len(block)
         for mark in [mark for mark in marks if mark <= done and mark not in seconds]:
             seconds[mark], memory[mark] = time.perf_counter() - start, _resident()
+            work[mark] = time.process_time() - began
     return {
         "images a second": count / (time.perf_counter() - start),
         "ms an image, by images": {mark: 1e3 * value / mark for mark, value in seconds.items()},
+        "CPU ms an image, by images": {mark: 1e3 * value / mark for mark, value in work.items()},
         "MB, by images": memory,
     }
 
@@ -195,14 +195,20 @@ def main() -> None:
             captioner, _small_files(), arguments.small, arguments.batch_size, [100, 1000, arguments.small]
         ),
         "photos": lambda: bulk_photos(captioner, files, arguments.count, arguments.batch_size),
+        "workers": lambda: workers(captioner, files, repeats),
+        "crews": lambda: crews(_small_files(), repeats),
+        "cache": lambda: cache(files[:8], repeats),
     }
-    found = {}
+    output: Path | None = arguments.output
+    kept = json.loads(output.read_text(encoding="utf-8")) if output is not None and output.exists() else {}
     for part in arguments.parts:
-        found[part] = works[part]()
-        print(part, found[part], flush=True)
-        if arguments.output:
-            record = {"name": "what surrounds the model", "label": "measured-here", "protocol": __doc__} | run_record()
-            write_json(arguments.output, record | found)
+        found = works[part]()
+        print(part, found, flush=True)
+        run = run_record()
+        kept = {"name": "what surrounds the model", "label": "measured-here", "protocol": __doc__} | run | kept
+        kept[part] = found | {"command": run["command"], "git_commit": run["git_commit"]}
+        if output is not None:
+            write_json(output, kept)
 
 
 if __name__ == "__main__":
