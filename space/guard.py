@@ -105,7 +105,7 @@ class RequestLimits:
             return await self.app(scope, receive, send)
         path = scope["path"].lower()
         if "proxy=" in path or any(f"{route}http" in path for route in ("file=", "file/")):
-            return await _answer(send, 403, NO_ADDRESSES)
+            return await answer(send, 403, NO_ADDRESSES)
         if path.rstrip("/").endswith("/upload"):  # has a limit of its own
             return await self.app(scope, receive, send)
         body, more = b"", True
@@ -116,13 +116,13 @@ class RequestLimits:
             body += message.get("body", b"")
             more = message.get("more_body", False)
             if len(body) > MAX_REQUEST_BYTES:
-                return await _answer(send, 413, "This request is too large: upload files, then name them.")
+                return await answer(send, 413, "This request is too large: upload files, then name them.")
         try:
             refused = bool(body) and names_address(json.loads(body))
         except (ValueError, RecursionError):  # no JSON, or a tower of brackets
-            return await _answer(send, 400, "This request is not JSON.")
+            return await answer(send, 400, "This request is not JSON.")
         if refused:
-            return await _answer(send, 400, NO_ADDRESSES)
+            return await answer(send, 400, NO_ADDRESSES)
         whole = [{"type": "http.request", "body": body, "more_body": False}]
 
         async def receive_whole() -> Any:
@@ -131,7 +131,8 @@ class RequestLimits:
         return await self.app(scope, receive_whole, send)
 
 
-async def _answer(send: Any, status: int, sentence: str) -> None:
+async def answer(send: Any, status: int, sentence: str) -> None:
+    """Answer a request with a sentence alone."""
     body = json.dumps({"detail": sentence}).encode()
     headers = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+from turns import TURNS
+
 from modeling_florenz.inference.captioner import Captioner
 
 
@@ -35,7 +38,17 @@ def load_captioner() -> tuple[Captioner, bool]:
         ValueError: see `Captioner`.
     """
     captioner = Captioner(os.environ.get("FLORENZ_MODEL") or None, os.environ.get("FLORENZ_REVISION") or None)
+    # Graphs have no layers to stop at, and a ZeroGPU Space computes in other processes.
+    if isinstance(captioner.model, nn.Module) and importlib.util.find_spec("spaces") is None:
+        for layers in captioner.model.modules():
+            if isinstance(layers, nn.ModuleList):
+                for layer in layers:
+                    layer.register_forward_pre_hook(_give_way)
     return captioner, captioner.is_bundled
+
+
+def _give_way(*layer_and_inputs: Any) -> None:
+    TURNS.give_way()
 
 
 def on_gpu(function: Callable[..., Any]) -> Callable[..., Any]:

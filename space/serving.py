@@ -9,6 +9,7 @@ import time
 from typing import Any, NoReturn
 
 import gradio as gr
+from door import Door
 from guard import RequestLimits
 from limits import MAX_FILE_BYTES, SESSIONS
 from starlette.middleware import Middleware
@@ -57,7 +58,7 @@ def serve(demo: gr.Blocks) -> NoReturn:
             css_paths=STYLE_SHEET,
             max_file_size=MAX_FILE_BYTES,
             state_session_capacity=SESSIONS,
-            app_kwargs={"middleware": [Middleware(RequestLimits)]},
+            app_kwargs={"middleware": [Middleware(Door), Middleware(RequestLimits)]},
             ssr_mode=False,
             share=False,
             run_history=False,

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 from examples import SCENES, sample, try_on_click
@@ -35,8 +36,8 @@ def build_batch_tab(loaded: Loaded) -> None:
         failed = 0
         for done, file in enumerate(files):
             progress((done, len(files)), unit="images")
-            with TURNS.take(asking):
-                found = caption_file(str(file), codes, style)
+            with TURNS.take(asking, patient=True) as run:
+                found = run(caption_file, str(file), codes, style)
             failed += bool(found[0][3])
             rows += found
             yield rows, None, None, f"{done + 1} of {len(files)} files done."
@@ -73,6 +74,8 @@ def build_batch_tab(loaded: Loaded) -> None:
         with gr.Column(min_width=300):
             # No list of types here: one file of another type would make Gradio refuse all of them.
             files = gr.File(file_count="multiple", label=f"Images (at most {MAX_BATCH_FILES})", height=220)
+            # Gradio's own leaves an empty file behind for each.
+            files.preprocess = _paths  # type: ignore[method-assign]
             language = gr.Dropdown(
                 [("All languages", ALL), *loaded.languages], value=loaded.captioner.languages[0], label="Language"
             )
@@ -107,6 +110,10 @@ def build_batch_tab(loaded: Loaded) -> None:
     rows = [[chosen, loaded.captioner.languages[0], "caption"] for chosen in (paths[:3], paths)]
     tried = try_on_click(rows, [files, language, style], results, with_progress, show_progress_on=summary)
     cancel.click(None, cancels=[running, tried], api_visibility="private", queue=False)
+
+
+def _paths(payload: Any) -> list[str] | None:
+    return None if payload is None else [file.path for file in payload]
 
 
 def as_csv(rows: list[list[str]]) -> str:

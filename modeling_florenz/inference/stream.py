@@ -1,5 +1,6 @@
 """Write texts piece by piece, so that a reader can watch and leave in the middle."""
 
+import contextvars
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -103,7 +104,8 @@ def stream_text(captioner: "Captioner", inputs: Mapping[str, Any]) -> Iterator[s
             streamer.end()
 
     # Not a daemon: Python would end it in the midst of a tensor, and torch the whole process with it.
-    worker = threading.Thread(target=run, name="florenz-stream")
+    # In the caller's context: hooks of the model may ask for whom it works.
+    worker = threading.Thread(target=contextvars.copy_context().run, args=(run,), name="florenz-stream")
     worker.start()
     try:
         yield from filter(None, streamer)

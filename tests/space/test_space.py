@@ -6,16 +6,22 @@ import csv
 import functools
 import importlib.util
 import io
+import itertools
 import json
 import math
+import socket
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from PIL import Image, PngImagePlugin
 from space_server import Listener, listen
+from space_visitor import Refused, Visitor
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import add_commands, find_app
@@ -193,6 +199,75 @@ def test_no_call_goes_round_the_line(address):
     for route in ("/gradio_api/run/make_scene", "/gradio_api/api/make_scene"):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             _post(address, route, json.dumps({"data": [["🐈"], "green", 7]}).encode())
+
+
+def test_requests_of_one_visitor_are_refused_at_the_door_and_others_are_let_in(address):
+    greedy, modest = Visitor(address, "127.0.0.3"), Visitor(address, "127.0.0.2")
+    with greedy, modest, ThreadPoolExecutor(34) as threads:
+        files = greedy.upload(SAMPLE) * 32
+        jobs = [threads.submit(_sentence, greedy, "batch", [files, "en", "caption"], 2) for _ in range(34)]
+        [mine] = modest.upload(SAMPLE)
+        *_, texts = modest.ask("caption", [mine, "en", "caption", False, False])
+        told = Counter(job.result() for job in jobs)
+    assert texts[0] == "A picture of dog, bicycle and palm tree."
+    assert 4 <= told[None] < 34 and sum(told.values()) == 34
+    for sentence in told.keys() - {None}:
+        assert "requests here already: wait until one of them is done" in sentence
+
+
+def _sentence(visitor, name, given, pieces):
+    """Take some pieces of an answer and leave; return why there are none, if so."""
+    try:
+        for _ in itertools.islice(visitor.ask(name, given), pieces):
+            pass
+    except Refused as refused:
+        return str(refused)
+
+
+def test_files_without_end_are_not_taken(address, tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(33)]
+    for path in paths:
+        path.write_bytes(SAMPLE.read_bytes())
+    with Visitor(address, "127.0.0.4") as visitor:
+        assert len(visitor.upload(*paths[:32])) == 32
+        with pytest.raises(Refused, match="At most 32 files can be uploaded at once"):
+            visitor.upload(*paths)
+
+
+def test_who_has_uploaded_enough_is_told_and_others_are_not(space):
+    from starlette.formparsers import MultiPartException
+
+    door, limits = space("door"), space("limits")
+    gate = door.Door(None)
+    for _ in range(limits.UPLOADED_BYTES // 10**8):
+        gate._count("a", 10**8)
+    with pytest.raises(MultiPartException, match="come back in two hours"):
+        gate._count("a", 1)
+    gate._count("b", 1)
+    for number in range(limits.UPLOADED_BYTES_BY_ALL // limits.UPLOADED_BYTES - 2):
+        gate._count(f"c{number}", limits.UPLOADED_BYTES)
+    gate._count("b", limits.UPLOADED_BYTES - 1)
+    with pytest.raises(MultiPartException, match="disk of this Space is full"):
+        gate._count("d", 1)
+
+
+def test_an_upload_that_is_cut_short_leaves_nothing(address, watched):
+    folder = watched[0] / "uploads"
+    before = {path for path in folder.rglob("*") if path.is_file()}
+    host, port = address.removeprefix("http://").split(":")
+    head = b"POST /gradio_api/upload HTTP/1.1\r\nHost: a\r\nContent-Type: multipart/form-data; boundary=edge\r\n"
+    part = b'--edge\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n' + bytes(300_000)
+    with socket.create_connection((host, int(port))) as connection:
+        connection.sendall(head + b"Content-Length: 9000000\r\n\r\n" + part)
+        _wait(lambda: {path for path in folder.rglob("*") if path.is_file()} - before)
+    _wait(lambda: not {path for path in folder.rglob("*") if path.is_file()} - before)
+
+
+def _wait(until):
+    deadline = time.monotonic() + 60
+    while not until():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def test_no_address_is_fetched_for_a_visitor(address, listener):
