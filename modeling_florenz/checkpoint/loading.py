@@ -11,7 +11,7 @@ from ..configuration_florenz import FlorenzConfig
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 from .adapter import base_of_adapter, check_adapter, fits_base, load_adapter
-from .quantization import quantization_config
+from .quantization import check_device, quantization_config
 from .settings import check_generation_config, load_processor_files, read_config, sentence
 from .sources import resolve_source
 from .weights import check_weights
@@ -86,7 +86,7 @@ def load_model(
         model: a folder, a Hub repository, or `florenz-tiny`, the bundled model.
         revision: branch, tag or commit of the repository.
         dtype: of the weights; `"auto"` for the file's, on a CPU for the faster one.
-        quantize: `int8` or `int4` for encoder and decoder layers in fewer bits, the rest in bfloat16.
+        quantize: `int4`, or on a GPU `int8`, for encoder and decoder layers in fewer bits, the rest in bfloat16.
         device: where to put it; left out, where transformers puts it.
 
     Raises:
@@ -107,6 +107,7 @@ def load_model(
         dtype = _cpu_dtype(config)
     settings: dict[str, Any] = {"dtype": dtype}
     if quantize is not None:
+        check_device(quantize, device)
         settings = {
             "dtype": torch.bfloat16,
             "quantization_config": quantization_config(quantize, torch.bfloat16, config),

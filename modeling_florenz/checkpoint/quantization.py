@@ -20,7 +20,7 @@ def quantization_config(
 ) -> TorchAoConfig | BitsAndBytesConfig:
     """Return the settings of a preset for `from_pretrained(quantization_config=...)`.
 
-    `int8` is torchao's weight-only 8 bits, `int4` the NF4 of bitsandbytes; both run on a CPU and on a GPU.
+    `int8` is torchao's weight-only 8 bits, for GPUs; `int4` the NF4 of bitsandbytes, for CPUs too.
 
     Args:
         preset: `int8` or `int4`.
@@ -51,10 +51,30 @@ def quantization_config(
         return TorchAoConfig(Int8WeightOnlyConfig(), modules_to_not_convert=KEPT)
     for width in _input_widths(config):
         if width % _INT4_BLOCK:
-            raise ValueError(f"int4 needs widths that {_INT4_BLOCK} divides, but this model has {width}: use int8")
+            raise ValueError(
+                f"int4 needs widths that {_INT4_BLOCK} divides, but this model has {width}: leave it out, or use int8 on a "
+                "GPU"
+            )
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=KEPT
     )
+
+
+def check_device(preset: str, device: torch.device | str | None) -> None:
+    """Refuse a preset on a device where it is slower than the weights it was made of.
+
+    Args:
+        device: where the layers will be; None for where transformers puts them.
+
+    Raises:
+        ValueError: it is `int8` and the device is a CPU.
+    """
+    given = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    if preset == "int8" and given.type == "cpu":
+        raise ValueError(
+            "int8 is for GPUs, because on a CPU it is several times slower than bfloat16: leave it out, or use int4 "
+            "for less memory"
+        )
 
 
 def _input_widths(config: PreTrainedConfig) -> list[int]:

@@ -61,7 +61,7 @@ def add_weights(parser: "argparse.ArgumentParser | argparse._ArgumentGroup") -> 
     parser.add_argument("--model", metavar="PATH_OR_REPO", help="Florenz folder or repository (default: florenz-tiny)")
     parser.add_argument("--revision", help="branch, tag or commit of the repository")
     parser.add_argument("--adapter", metavar="PATH_OR_REPO", help="LoRA adapter; it names its model itself")
-    parser.add_argument("--quantize", choices=QUANTIZATIONS, help="layers in fewer bits, for less memory")
+    parser.add_argument("--quantize", choices=QUANTIZATIONS, help="layers in fewer bits; int8 on a GPU only")
     parser.add_argument(
         "--dtype", choices=DTYPES, default="auto", help="of the weights (default: auto, the faster one)"
     )

@@ -63,7 +63,7 @@ def run_command(parser: argparse.ArgumentParser, argv: Sequence[str] | None) -> 
         if not (isinstance(error, MemoryError) or _MEMORY.search(f"{type(error).__name__}: {error}")):
             raise
         return _refuse(
-            "the memory is not enough: take a smaller model, or what the command has of --quantize int8, --beams 1 or "
+            "the memory is not enough: take a smaller model, or what the command has of --quantize int4, --beams 1 or "
             "a smaller --batch-size; florenz doctor says how much is free"
         )
     except KeyboardInterrupt:

@@ -47,7 +47,7 @@ class Captioner:
             that `florenz export` wrote runs on ONNX Runtime.
         revision: branch, tag or commit of the repository.
         device: where to run; a GPU if there is one.
-        quantize: `int8` or `int4` to load encoder and decoder layers in fewer bits, the rest in bfloat16.
+        quantize: `int4`, or on a GPU `int8`, to load encoder and decoder layers in fewer bits, the rest in bfloat16.
         adapter: folder or Hub repository of a LoRA adapter; it brings its processor, and its base if `model` is
             left out.
         dtype: of the weights: `float32`, `bfloat16`, or `auto` for that of the file on a GPU and for the faster one on
