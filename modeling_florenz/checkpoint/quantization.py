@@ -52,8 +52,8 @@ def quantization_config(
     for width in _input_widths(config):
         if width % _INT4_BLOCK:
             raise ValueError(
-                f"int4 needs widths that {_INT4_BLOCK} divides, but this model has {width}: leave it out, or use int8 on a "
-                "GPU"
+                f"int4 needs widths that {_INT4_BLOCK} divides, but this model has {width}: leave it out, or use "
+                "int8 on a GPU"
             )
     return BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_compute_dtype=dtype, llm_int8_skip_modules=KEPT
