@@ -11,7 +11,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
 from examples import render_examples
-from limits import IN_LINE, KEEP_FILES_SECONDS, MAX_WAITING
+from limits import IN_LINE, MAX_WAITING
 from loading import Loaded, load_captioner
 from make_scene import build_make_scene
 from scenes import write_sprites
@@ -32,7 +32,7 @@ HEAD = (
 
 def build_demo(loaded: Loaded) -> gr.Blocks:
     """Build all tabs for a loaded model."""
-    with gr.Blocks(title="Florenz", delete_cache=(KEEP_FILES_SECONDS, KEEP_FILES_SECONDS)) as demo:
+    with gr.Blocks(title="Florenz") as demo:
         gr.HTML(HEAD)
         with gr.Tabs():
             with gr.Tab("Look"):
@@ -59,6 +59,8 @@ def main() -> int:
         check_address()
         captioner, emoji_only = load_captioner()
         with tempfile.TemporaryDirectory() as folder:
+            # A folder of its own, because what is old in there is deleted.
+            os.environ.setdefault("GRADIO_TEMP_DIR", str(Path(folder) / "uploads"))
             render_examples(Path(folder))
             write_sprites(Path(folder) / SPRITES)
             shutil.copytree(SCRIPTS, Path(folder) / SCRIPTS.name)

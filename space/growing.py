@@ -1,5 +1,6 @@
 """Show texts while they are written: what runs in a thread is told piece by piece to whoever reads."""
 
+import contextvars
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -49,7 +50,8 @@ def while_it_writes(run: Callable[[Callable[[str, str], None]], Result]) -> Iter
             ends.append(error)
         told.put(_END)
 
-    worker = threading.Thread(target=work, name="florenz-growing")
+    # In the caller's context: the model asks whose turn it is.
+    worker = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="florenz-growing")
     worker.start()
     texts: dict[str, str] = {}
     try:

@@ -14,6 +14,7 @@ from guard import RequestLimits
 from limits import MAX_FILE_BYTES, SESSIONS
 from starlette.middleware import Middleware
 from style import CSS, STYLE_SHEET, THEME
+from sweeping import lifespan
 
 
 STOPPED, TERMINATED = 130, 143
@@ -58,7 +59,7 @@ def serve(demo: gr.Blocks) -> NoReturn:
             css_paths=STYLE_SHEET,
             max_file_size=MAX_FILE_BYTES,
             state_session_capacity=SESSIONS,
-            app_kwargs={"middleware": [Middleware(Door), Middleware(RequestLimits)]},
+            app_kwargs={"middleware": [Middleware(Door), Middleware(RequestLimits)], "lifespan": lifespan(demo)},
             ssr_mode=False,
             share=False,
             run_history=False,

@@ -97,7 +97,8 @@ def build_batch_tab(loaded: Loaded) -> None:
             with gr.Row():
                 as_table = gr.File(label="CSV", interactive=False, height=90)
                 as_lines = gr.File(label="JSON lines", interactive=False, height=90)
-    running = start.click(
+    running = gr.on(
+        [files.upload, start.click],
         with_progress,
         [files, language, style],
         [table, as_table, as_lines, summary],

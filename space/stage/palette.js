@@ -47,6 +47,8 @@ export function makePalette({ things, sides, backgrounds, examples, sprite, scen
     palette.hidden = !palette.hidden;
     opener.setAttribute("aria-expanded", String(!palette.hidden));
     if (!grid.children.length) fill();
+    // Where there is no mouse, a keyboard would cover the palette.
+    if (!palette.hidden && matchMedia("(pointer: fine)").matches) search.focus({ preventScroll: true });
   });
   for (const [name, colour] of Object.entries(backgrounds)) {
     const swatch = button({ class: "swatch", title: name, "aria-label": name, "aria-pressed": "false", style: `--colour:${colour}` });

@@ -1,10 +1,14 @@
 """Compare ONNX Runtime with PyTorch: tokens a second, captions of scenes in 8 bits, memory of a published shape.
 
-python tests/benchmarks/onnx_graphs.py speed|scenes FOLDER_OF_GRAPHS...
-python tests/benchmarks/onnx_graphs.py memory FOLDER        # writes the 0.4b shape with random weights there, once
+python tests/benchmarks/onnx_graphs.py speed|scenes FOLDER_OF_GRAPHS... --output hub_cards/results/onnx.json
+python tests/benchmarks/onnx_graphs.py memory FOLDER --output FILE   # writes the 0.4b shape, random, there, once
+
+Each replaces its own part of the file. A folder whose name holds `int8` is of 8 bits.
 """
 
 import argparse
+import json
+import re
 import resource
 import statistics
 import subprocess
@@ -12,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import GenerationConfig
@@ -19,16 +24,30 @@ from transformers import GenerationConfig
 from modeling_florenz import Captioner, FlorenzForConditionalGeneration
 from modeling_florenz.data.emoji_scenes import EmojiWorld
 from modeling_florenz.data.emoji_scenes.rows import HeldOutScenes
+from modeling_florenz.resumable import write_json
+from modeling_florenz.run_record import run_record
 
 
 LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
 NEW = 32
+PROTOCOL = (
+    "speed: florenz-tiny on one thread of an otherwise idle CPU, 32 tokens a row, greedy, medians of nine runs by "
+    "turns; exact: captions equal to the expected sentence, held-out scenes, greedy; memory: the 0.4b shape with "
+    "random weights, an image of 768 px and 8 tokens, in GB"
+)
 
 
-def speed(folders: list[Path]) -> None:
+def _named(folder: Path, others: str) -> str:
+    return "8 bits" if "int8" in folder.name else others
+
+
+def speed(folders: list[Path]) -> dict[str, Any]:
     """Write 32 tokens a row greedily, by turns with PyTorch and each folder; print medians of nine."""
     torch.set_num_threads(1)
-    all_ = {"PyTorch": Captioner(dtype="float32"), **{folder.name: Captioner(folder) for folder in folders}}
+    graphs = {_named(folder, "ONNX Runtime"): Captioner(folder) for folder in folders}
+    all_ = {"PyTorch": Captioner(dtype="float32"), **graphs}
+    found: dict[str, dict[str, float]] = {}
+    lines = [f"| tokens a second | {' | '.join(all_)} |", "|---" * (len(all_) + 1) + "|"]
     image = EmojiWorld().render(EmojiWorld().scene("test", 0, 7))
     for batch in (1, 8):
         seconds: dict[str, list[float]] = {name: [] for name in all_}
@@ -39,14 +58,17 @@ def speed(folders: list[Path]) -> None:
                 captioner.model.generate(**inputs, num_beams=1, min_new_tokens=NEW, max_new_tokens=NEW)
                 seconds[name].append(time.perf_counter() - start)
         rates = {name: batch * NEW / statistics.median(values) for name, values in seconds.items()}
-        print(
-            batch, {name: f"{rate:.0f}, {rate / rates['PyTorch']:.2f} x" for name, rate in rates.items()}, flush=True
-        )
+        plain = rates["PyTorch"]
+        cells = [f"{rate:,.0f}" + f" ({rate / plain:.2f}x)" * (name != "PyTorch") for name, rate in rates.items()]
+        lines.append(f"| batch {batch} | {' | '.join(cells)} |")
+        found[f"batch {batch}"] = {name: round(rate, 1) for name, rate in rates.items()}
+        print(lines[-1], flush=True)
+    return {"tokens a second": found, "table": "\n".join(lines)}
 
 
-def scenes(folders: list[Path], count: int = 1000) -> None:
+def scenes(folders: list[Path], count: int) -> dict[str, Any]:
     """Caption held-out scenes greedily in six languages; print the share that is exact."""
-    captioners = {folder.name: Captioner(folder) for folder in folders}
+    captioners = {_named(folder, "float32"): Captioner(folder) for folder in folders}
     world = EmojiWorld()
     exact = {name: dict.fromkeys(LANGUAGES, 0) for name in captioners}
     rows = {language: HeldOutScenes(world, "caption", language, count) for language in LANGUAGES}
@@ -59,6 +81,8 @@ def scenes(folders: list[Path], count: int = 1000) -> None:
                 for language, text in texts.items():
                     exact[name][language] += text == rows[language].rows[index]["target"]
         print(batch.stop, exact, flush=True)
+    shares = {name: {language: hits / count for language, hits in found.items()} for name, found in exact.items()}
+    return {"scenes": count, "exact": shares}
 
 
 def _peak(work: Callable[[], object]) -> float:
@@ -66,7 +90,7 @@ def _peak(work: Callable[[], object]) -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def memory(folder: Path, part: str | None) -> None:
+def memory(folder: Path, part: str | None) -> dict[str, Any]:
     """Export the 0.4b shape and run it, each in a process of its own; print peaks beside the weights."""
     from modeling_florenz.inference.onnx_graphs import GRAPHS, write_graphs
     from modeling_florenz.inference.onnx_model import OnnxFlorenz
@@ -89,24 +113,47 @@ def memory(folder: Path, part: str | None) -> None:
     elif part == "empty":
         print(f"libraries alone: {_peak(lambda: None):.2f} GB", flush=True)
     else:
-        parts = ["empty", *([] if (folder / "vision.onnx").exists() else ["write"]), "run"]
-        for name in parts:
-            subprocess.run([sys.executable, __file__, "memory", str(folder), "--part", name], check=True)
-        size = sum(path.stat().st_size for name in GRAPHS for path in folder.glob(f"{name}.onnx*")) / 1e9
-        print(f"weights: {size:.2f} GB")
+        peaks = {}
+        for name in ["empty", *([] if (folder / "vision.onnx").exists() else ["write"]), "run"]:
+            command = [sys.executable, __file__, "memory", str(folder), "--part", name]
+            said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+            print(said, end="", flush=True)
+            peaks[name] = float(re.findall(r"([\d.]+) GB", said)[-1])
+        size = round(sum(path.stat().st_size for name in GRAPHS for path in folder.glob(f"{name}.onnx*")) / 1e9, 2)
+        print(f"weights: {size} GB")
+        found = {"graphs": size, "peak": peaks["run"], "libraries": peaks["empty"]}
+        found["peak over weights, libraries left out"] = round((peaks["run"] - peaks["empty"]) / size, 2)
+        return {"memory": found | ({"export": peaks["write"]} if "write" in peaks else {})}
+    return {}
 
 
 def main() -> None:
-    """Read what to measure."""
+    """Read what to measure, and replace that part of a file of results."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("speed", "scenes", "memory"))
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("--count", type=int, default=1000, help="scenes")
+    parser.add_argument("--output", type=Path)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.what == "memory":
-        memory(arguments.folders[0], arguments.part)
+        found = memory(arguments.folders[0], arguments.part)
+    elif arguments.what == "scenes":
+        found = scenes(arguments.folders, arguments.count)
     else:
-        {"speed": speed, "scenes": scenes}[arguments.what](arguments.folders)
+        found = speed(arguments.folders)
+    if arguments.output:
+        before = json.loads(arguments.output.read_text(encoding="utf-8")) if arguments.output.exists() else {}
+        record = run_record()
+        commands = before.get("commands", {}) | {arguments.what: record.pop("command")}
+        head = {
+            "name": "florenz-tiny and the 0.4b shape on ONNX Runtime",
+            "label": "measured-here",
+            "protocol": PROTOCOL,
+            "command": " && ".join(commands.values()),
+            "commands": commands,
+        }
+        write_json(arguments.output, {**before, **head, **record, **found})
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """Put `florenz serve` under load: right answers, none lost, times, memory, and the gain of shared batches.
 
-python tests/benchmarks/serving.py
+python tests/benchmarks/serving.py --output hub_cards/results/serving.json
 """
 
+import argparse
 import asyncio
 import base64
 import io
@@ -27,9 +28,16 @@ from PIL import Image, ImageOps
 
 from modeling_florenz import Captioner
 from modeling_florenz.inference.captioner import SAMPLE_IMAGE
+from modeling_florenz.resumable import write_json
+from modeling_florenz.run_record import run_record
 
 
 REQUESTS, MALFORMED, ROUNDS, ONE_BY_ONE = 200, 10, 3, 40
+PROTOCOL = (
+    f"florenz-tiny, 4 beams, on two cores with one thread for each process, clients on the same machine; {REQUESTS} "
+    "requests at once, of all languages, two captioning tasks and translation, ten of them malformed, beside a client "
+    "that reads nothing and one that hangs up; one by one: a client that waits for every answer"
+)
 BAD_BODIES = (b"{", b"[" * 50_000, b'{"image": 3}', b'{"image": "http://a/b.png", "languages": ["en"]}')
 
 
@@ -207,8 +215,8 @@ async def at_once(base: str, chosen: list[Case], bad: int, stop: subprocess.Pope
     }
 
 
-def main() -> None:
-    """Print a line of JSON for each measurement."""
+def measure() -> dict[str, Any]:
+    """Print a line of JSON for each measurement, and return what a file of results keeps."""
     rng = random.Random(0)
     every = cases(Captioner())
     print(json.dumps({"different requests": len(every)}), flush=True)
@@ -216,27 +224,50 @@ def main() -> None:
     with served("--batch-wait", "0.1") as (base, _):
         alone = one_by_one(base, serial)
         print(json.dumps({"one by one, no wait": round(alone, 2)}), flush=True)
+    rounds, megabytes = [], []
     with served() as (base, process):
         waited = one_by_one(base, serial)
         print(json.dumps({"one by one, waits 50 ms": round(waited, 2)}), flush=True)
         chat = next(case for case in every if "messages" in case.body)
-        rates = []
         for _ in range(ROUNDS):
             rude = rude_clients(base, chat)
             chosen = rng.choices(every, k=REQUESTS - MALFORMED)
-            found = asyncio.run(at_once(base, chosen, MALFORMED))
-            rates.append(found["a second"])
+            rounds.append(asyncio.run(at_once(base, chosen, MALFORMED)))
+            megabytes.append(round(memory(process)))
             for client in rude:
                 client.close()
-            print(json.dumps(found | {"memory, MB": round(memory(process))}), flush=True)
-        gains = {
-            "gain": round(statistics.median(rates) / alone, 2),
-            "with wait": round(statistics.median(rates) / waited, 2),
-        }
-        print(json.dumps(gains), flush=True)
-        found = asyncio.run(at_once(base, rng.choices(every, k=100), 0, process))
+            print(json.dumps(rounds[-1] | {"memory, MB": megabytes[-1]}), flush=True)
+        stopped = asyncio.run(at_once(base, rng.choices(every, k=100), 0, process))
         code = process.wait(90)
-        print(json.dumps({"SIGTERM": found, "exit code": code}), flush=True)
+        print(json.dumps({"SIGTERM": stopped, "exit code": code}), flush=True)
+    rate, p50, p95 = (statistics.median(found[key] for found in rounds) for key in ("a second", "p50", "p95"))
+    rows = [
+        f"| one by one, no waiting for others | {alone:.1f} | | |",
+        f"| one by one, waiting 50 ms | {waited:.1f} | | |",
+        f"| {REQUESTS} at once, median of three rounds | {rate:.1f} | {p50:.1f} s | {p95:.1f} s |",
+    ]
+    return {
+        "rounds": rounds,
+        "megabytes_after_rounds": megabytes,
+        "gain": round(rate / alone, 2),
+        "gain over waiting": round(rate / waited, 2),
+        "answered_after_sigterm": f"{stopped['statuses'].get('200', 0)} of 100",
+        "waiting_at_sigterm": stopped["statuses"]["waiting at SIGTERM"],
+        "exit_code": code,
+        "table": "\n".join(["| | requests a second | p50 | p95 |", "|---|---|---|---|", *rows]),
+    }
+
+
+def main() -> None:
+    """Measure, and write a file of results."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    found = measure()
+    print(found["table"])
+    if arguments.output:
+        head = {"name": "florenz serve under load", "label": "measured-here", "protocol": PROTOCOL}
+        write_json(arguments.output, {**head, **run_record(), **found})
 
 
 if __name__ == "__main__":
