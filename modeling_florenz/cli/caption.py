@@ -1,26 +1,17 @@
 """The command `florenz caption`."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
-from functools import partial
+from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import (
-    TASKS,
-    add_beams,
-    add_model,
-    at_least_one,
-    captioner_settings,
-    load_captioner,
-    print_record,
-    read_languages,
-    tell_loading,
-)
+from .arguments import TASKS, add_beams, add_model, at_least_one, print_record
+from .captioners import open_captioner, plan_actors
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .lines import one_line, paint, print_line
 
@@ -31,9 +22,8 @@ if TYPE_CHECKING:
     from ..inference.captioner import Captioner
     from ..inference.crew import ProcessCrew
     from ..inference.kept_captions import CaptionsFile
-    from ..inference.ray_crew import RayCrew, RayPlan
+    from ..inference.ray_crew import RayCrew
     from ..inference.sidecars import Sidecars
-    from ..processing_florenz import FlorenzProcessor
 
 
 TABLES = (".jsonl", ".parquet")
@@ -132,7 +122,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     from ..inference.bulk import caption_in_bulk
 
     _check_output(arguments)
-    plan = _plan(arguments)
+    plan = plan_actors(arguments)
     stream = None if sys.stdin is None else sys.stdin.buffer
     images: Iterator[ImageInput] = find_image_inputs(
         arguments.images, arguments.recursive, arguments.image_column, stream, split=arguments.split
@@ -151,7 +141,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1
     counts = dict.fromkeys(("done", "skipped", "passed over"), 0)
     with (
-        _captioner(arguments, plan, total) as (captioner, options),
+        open_captioner(arguments, plan, total) as (captioner, options),
         _kept(arguments, captioner, options) as kept,
         tqdm(
             total=total, unit=" images", dynamic_ncols=True, disable=None if total is None or total > 1 else True
@@ -169,65 +159,6 @@ def _caption(arguments: argparse.Namespace) -> int:
     if not counts["done"]:
         return NOTHING_DONE
     return SOME_FAILED if counts["skipped"] else DONE
-
-
-def _plan(arguments: argparse.Namespace) -> "RayPlan | None":
-    if arguments.ray is None:
-        return None
-    from ..inference.ray_crew import RayPlan
-
-    return RayPlan(arguments.ray, arguments.processes)
-
-
-@contextmanager
-def _captioner(
-    arguments: argparse.Namespace, plan: "RayPlan | None", total: int | None
-) -> Iterator[tuple["Captioner | ProcessCrew | RayCrew", "BulkOptions"]]:
-    """Load the model here, or in several processes or actors."""
-    from ..inference.crew import ProcessCrew, usual_processes
-
-    blocks = None if total is None else -(-total // arguments.batch_size)
-    processes = arguments.processes or usual_processes(blocks)
-    if plan is None and processes == 1:
-        captioner = load_captioner(arguments)
-        yield captioner, _options(arguments, captioner.processor)
-        return
-    from ..checkpoint.loading import load_processor
-
-    tell_loading(arguments)
-    options = _options(arguments, load_processor(arguments.model, arguments.revision, arguments.adapter))
-    load = partial(_load, arguments.verbose, captioner_settings(arguments))
-    with closing(ProcessCrew(load, options, processes) if plan is None else plan.crew(load, options)) as crew:
-        yield crew, options
-
-
-def _load(verbose: bool, settings: dict[str, Any], device: str | None = None) -> "Captioner":
-    """Load the model in another process, where libraries have nothing to say either."""
-    from .terminal import quiet_libraries
-
-    with quiet_libraries(verbose):  # before they are imported
-        from ..inference.captioner import Captioner
-
-        return Captioner(**settings, device=device)
-
-
-def _options(arguments: argparse.Namespace, processor: "FlorenzProcessor") -> "BulkOptions":
-    from ..inference.asked import check_request, known_languages
-    from ..inference.bulk_options import BulkOptions, default_workers
-
-    options = BulkOptions(
-        arguments.task,
-        read_languages(arguments.language, known_languages(processor)),
-        arguments.prefix,
-        arguments.via,
-        arguments.beams,
-        arguments.batch_size,
-        arguments.workers or default_workers(),
-        arguments.fast_decode,
-    )
-    for task in options.tasks:
-        check_request(processor, options.languages, task, options.via)
-    return options
 
 
 def _report(
@@ -286,6 +217,13 @@ def _kept(
             yield Sidecars(keys, wrapped, arguments.overwrite)
         else:
             yield None
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = arguments.output or "a text file beside an image"
+        raise ValueError(
+            f"the disk is full, so {place} could not be written to its end: make room, and the same command goes on"
+        ) from None
     except KeyboardInterrupt:
         if arguments.output is not None or arguments.sidecar:
             print_line("florenz: stopped; the same command goes on from here", sys.stderr)

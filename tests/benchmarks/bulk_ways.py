@@ -4,6 +4,7 @@ import io
 import itertools
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -60,9 +61,10 @@ def workers(captioner: Captioner, files: list[bytes], repeats: int) -> dict[str,
 
 def crews(files: list[bytes], repeats: int) -> dict[str, Any]:
     """Compare two processes, and two Ray actors, with one; each has one thread for its model."""
+    torch.set_num_threads(1)
     options, count = BulkOptions(num_beams=1, workers=2), 240
     made: dict[str, ProcessCrew | RayCrew] = {
-        f"{number} processes": ProcessCrew(Captioner, options, number) for number in (1, 2)
+        f"{number} processes": ProcessCrew(Captioner, replace(options, workers=number), number) for number in (1, 2)
     }
     found = _crew_rates(made, files, options, count, repeats)
     for crew in made.values():

@@ -1,5 +1,6 @@
 """Captions of many images are kept, go on after a stop and are the same as those of an undisturbed run."""
 
+import errno
 import json
 import random
 import shutil
@@ -156,6 +157,25 @@ def test_text_files_lie_beside_the_images_and_are_kept(folder, capsys) -> None:
     ]
     assert caption(folder, "--sidecar", "--overwrite") == 0
     assert (folder / "01.txt").read_text().startswith("A picture of ")
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(folder, tmp_path, capsys, monkeypatch) -> None:
+    from modeling_florenz.resumable import JsonLines
+
+    output, append = tmp_path / "captions.jsonl", JsonLines.append
+
+    def fill(self, entries) -> None:
+        if self.entries:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        append(self, entries)
+
+    monkeypatch.setattr(JsonLines, "append", fill)
+    assert caption(folder, "--output", output) == 2
+    assert counted(capsys).startswith(f"florenz: the disk is full, so {output} could not be written to its end: make")
+    assert len(lines(output)) == 8
+    monkeypatch.undo()
+    assert caption(folder, "--output", output) == 0
+    assert len(lines(output)) == 12
 
 
 def test_captions_of_other_pixels_are_not_mixed(folder, tmp_path, capsys) -> None:
