@@ -40,6 +40,11 @@ def note(text: str) -> str:
     return f'<p class="florenz-note">{html.escape(text)}</p>'
 
 
+def trouble(text: str) -> str:
+    """Write a paragraph that tells what went wrong, at once to those who listen too."""
+    return f'<p class="florenz-trouble" role="alert">{html.escape(text)}</p>'
+
+
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
         return f"<td>{html.escape(value)}</td>"

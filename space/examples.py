@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from loading import Loaded
+from problems import told
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.inference.captioner import SAMPLE_IMAGE
@@ -32,17 +33,23 @@ def example(loaded: Loaded, name: str) -> str:
 
 
 def try_on_click(
-    rows: list[list[Any]], inputs: list[Any], outputs: list[Any], run: Callable[..., Any], show_progress_on: Any
+    rows: list[list[Any]],
+    inputs: list[Any],
+    outputs: list[Any],
+    run: Callable[..., Any],
+    line: gr.HTML,
+    shown_on: Any,
+    cancel: gr.Button | None = None,
 ) -> Any:
-    """Show examples that run when they are clicked, in the model's own line; return the event, to be cancelled by."""
+    """Show examples that run when they are clicked, in the model's own line; see `offer`."""
     shown = gr.Examples(rows, inputs, cache_examples=False, api_visibility="private", label="Try one")
     return shown.load_input_event.then(
-        run,
+        told(run, len(outputs), cancel is not None),
         inputs,
-        outputs,
+        [*outputs, line, *([] if cancel is None else [cancel])],
         api_visibility="private",
         concurrency_id="model",
-        show_progress_on=show_progress_on,
+        show_progress_on=shown_on,
     )
 
 

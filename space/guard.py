@@ -47,13 +47,6 @@ def clean_text(text: str | None, limit: int, what: str) -> str:
     return text
 
 
-def need_image(image: Image.Image | None) -> Image.Image:
-    """Ask for an image where there is none."""
-    if image is None:
-        raise gr.Error("There is no image yet: upload one or choose an example.", print_exception=False)
-    return image
-
-
 @contextmanager
 def as_messages() -> Iterator[None]:
     """Show what the package refuses as one sentence; messages are rendered as HTML, so they are escaped."""
@@ -63,23 +56,6 @@ def as_messages() -> Iterator[None]:
         raise
     except ValueError as error:
         raise gr.Error(html.escape(str(error)), print_exception=False) from None
-
-
-def upload_image(label: str, height: int, alt_text: str, min_width: int = 160) -> gr.Image:
-    """Make an image to upload that is decoded by `open_upload` alone.
-
-    Set on the instance: Gradio writes a stub file beside the source of each subclass of its components.
-    """
-    image = gr.Image(type="pil", label=label, height=height, alt_text=alt_text, min_width=min_width)
-    image.preprocess = _open_payload  # type: ignore[method-assign]
-    return image
-
-
-def _open_payload(payload: Any) -> Image.Image | None:
-    if payload is None:
-        return None
-    with as_messages():
-        return open_upload(payload.path, Path(payload.orig_name or "the image").name)
 
 
 def names_address(value: Any) -> bool:

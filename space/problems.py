@@ -1,14 +1,20 @@
 """What goes wrong is told in words, beside what caused it; results stay where they are."""
 
+import functools
 import html
+import inspect
 import traceback
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import gradio as gr
 import torch
+from escaped import trouble
 
 
 MEMORY = "The machine ran out of memory over this: try a smaller picture, or the same again in a minute."
 UNFORESEEN = "Something went wrong here that nobody foresaw: try again, or try another picture."
+STOPPED = "Stopped: what was written until then stays."
 
 
 def as_sentence(error: Exception) -> str:
@@ -23,3 +29,113 @@ def as_sentence(error: Exception) -> str:
         traceback.print_exception(error)
         sentence = UNFORESEEN
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
+
+
+def problem_line() -> gr.HTML:
+    """Make the line in which a tab tells what went wrong; it is empty until then."""
+    return gr.HTML("", padding=False, elem_classes="florenz-line")
+
+
+def told(run: Callable[..., Any], results: int, cancel: bool = False) -> Callable[..., Any]:
+    """Let a function tell errors in a line after its results, which then stay as they are.
+
+    Args:
+        results: how many the function returns.
+        cancel: whether a button follows the line, which can be pressed as long as a generator runs.
+    """
+    stay = tuple(gr.skip() for _ in range(results))
+
+    if not inspect.isgeneratorfunction(run):
+
+        @functools.wraps(run)
+        def tell(*given: Any) -> tuple[Any, ...]:
+            try:
+                return (*_as_tuple(run(*given), results), "")
+            except Exception as error:
+                return (*stay, trouble(as_sentence(error)))
+
+        return tell
+
+    can, cannot = ((gr.update(interactive=True),), (gr.update(interactive=False),)) if cancel else ((), ())
+
+    @functools.wraps(run)
+    def tell_growing(*given: Any) -> Iterator[tuple[Any, ...]]:
+        line = ""
+        yield (*stay, line, *can)
+        try:
+            for found in run(*given):
+                yield (*_as_tuple(found, results), line, *can)
+        except Exception as error:
+            line = trouble(as_sentence(error))
+        yield (*stay, line, *cannot)
+
+    return tell_growing
+
+
+def offer(
+    start: Sequence[Any],
+    run: Callable[..., Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    line: gr.HTML,
+    api_name: str,
+    shown_on: Any,
+    cancel: gr.Button | None = None,
+) -> Any:
+    """Run what a tab is for when visitors start it, and for clients by its name, who are told errors as errors.
+
+    Args:
+        start: events, such as `button.click`.
+        line: see `problem_line`.
+        shown_on: the component that shows progress.
+        cancel: see `told`.
+
+    Returns:
+        The event, to be cancelled by.
+    """
+    call = gr.Button(visible=False)
+    call.click(_for_clients(run), inputs, outputs, api_name=api_name, concurrency_id="model")
+    return gr.on(
+        start,
+        told(run, len(outputs), cancel is not None),
+        inputs,
+        [*outputs, line, *([] if cancel is None else [cancel])],
+        api_visibility="private",
+        concurrency_id="model",
+        show_progress_on=shown_on,
+    )
+
+
+def stop_by(cancel: gr.Button, events: Sequence[Any], line: gr.HTML) -> None:
+    """Let a button stop events, and say so in the line."""
+    said = (trouble(STOPPED), gr.update(interactive=False))
+    cancel.click(lambda: said, None, [line, cancel], cancels=list(events), api_visibility="private", queue=False)
+
+
+def _for_clients(run: Callable[..., Any]) -> Callable[..., Any]:
+    def refuse(error: Exception) -> gr.Error:
+        return gr.Error(html.escape(as_sentence(error)), print_exception=False)
+
+    if not inspect.isgeneratorfunction(run):
+
+        @functools.wraps(run)
+        def call(*given: Any) -> Any:
+            try:
+                return run(*given)
+            except Exception as error:
+                raise refuse(error) from None
+
+        return call
+
+    @functools.wraps(run)
+    def call_growing(*given: Any) -> Iterator[Any]:
+        try:
+            yield from run(*given)
+        except Exception as error:
+            raise refuse(error) from None
+
+    return call_growing
+
+
+def _as_tuple(found: Any, results: int) -> tuple[Any, ...]:
+    return (found,) if results == 1 else tuple(found)

@@ -1,7 +1,6 @@
 """Tab: many files at once, as a table, CSV and JSON lines."""
 
 import csv
-import html
 import io
 import json
 import tempfile
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+import torch
 from examples import SCENES, sample, try_on_click
 from guard import open_upload
 from limits import MAX_BATCH_FILES
 from loading import Loaded, on_gpu
+from problems import as_sentence, offer, problem_line, stop_by
 from tab_caption import ALL, STYLES
 from turns import TURNS, client
 
@@ -28,9 +29,9 @@ def build_batch_tab(loaded: Loaded) -> None:
         asking: str, files: list[str] | None, language: str, style: str, progress: gr.Progress
     ) -> Iterator[tuple[list[list[str]], str | None, str | None, str]]:
         if not files:
-            raise gr.Error("There are no files yet: upload some images.", print_exception=False)
+            raise ValueError("there are no files yet: upload some images")
         if len(files) > MAX_BATCH_FILES:
-            raise gr.Error(f"There are {len(files)} files: {MAX_BATCH_FILES} are allowed.", print_exception=False)
+            raise ValueError(f"there are {len(files)} files: {MAX_BATCH_FILES} are allowed")
         codes = loaded.captioner.languages if language == ALL else [language]
         rows: list[list[str]] = []
         failed = 0
@@ -44,7 +45,6 @@ def build_batch_tab(loaded: Loaded) -> None:
         summary = f"{len(files) - failed} of {len(files)} files captioned."
         if failed:
             summary += f" {failed} skipped: see the last column."
-            gr.Warning(html.escape(summary))
         # Gradio copies the files when they are yielded.
         with tempfile.TemporaryDirectory() as folder:
             for name, text in (("captions.csv", as_csv(rows)), ("captions.jsonl", as_json_lines(rows))):
@@ -56,8 +56,8 @@ def build_batch_tab(loaded: Loaded) -> None:
         name = Path(file).name
         try:
             [texts] = loaded.captioner.caption_languages([open_upload(file, name)], codes, style)
-        except ValueError as error:
-            return [[name, "", "", str(error)]]
+        except (ValueError, MemoryError, torch.OutOfMemoryError) as error:
+            return [[name, "", "", as_sentence(error)]]
         return [[name, code, text, ""] for code, text in texts.items()]
 
     def with_progress(
@@ -82,7 +82,8 @@ def build_batch_tab(loaded: Loaded) -> None:
             style = gr.Radio(STYLES, value="caption", label="Style")
             with gr.Row():
                 start = gr.Button("Caption all", variant="primary")
-                cancel = gr.Button("Cancel")
+                cancel = gr.Button("Cancel", interactive=False)
+            line = problem_line()
         with gr.Column(min_width=300, scale=2):
             summary = gr.Textbox(label="Progress", interactive=False, placeholder="No files yet.")
             table = gr.Dataframe(
@@ -97,20 +98,12 @@ def build_batch_tab(loaded: Loaded) -> None:
             with gr.Row():
                 as_table = gr.File(label="CSV", interactive=False, height=90)
                 as_lines = gr.File(label="JSON lines", interactive=False, height=90)
-    running = gr.on(
-        [files.upload, start.click],
-        with_progress,
-        [files, language, style],
-        [table, as_table, as_lines, summary],
-        api_name="batch",
-        concurrency_id="model",
-        show_progress_on=summary,
-    )
+    given, results = [files, language, style], [table, as_table, as_lines, summary]
+    running = offer([files.upload, start.click], with_progress, given, results, line, "batch", summary, cancel)
     paths = [sample(), *(str(loaded.examples / f"{name}.png") for name in SCENES)]
-    results = [table, as_table, as_lines, summary]
     rows = [[chosen, loaded.captioner.languages[0], "caption"] for chosen in (paths[:3], paths)]
-    tried = try_on_click(rows, [files, language, style], results, with_progress, show_progress_on=summary)
-    cancel.click(None, cancels=[running, tried], api_visibility="private", queue=False)
+    tried = try_on_click(rows, given, results, with_progress, line, summary, cancel)
+    stop_by(cancel, [running, tried], line)
 
 
 def _paths(payload: Any) -> list[str] | None:

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import gradio as gr
 from examples import SCENES, sample, try_on_click
-from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
-from PIL import Image
+from problems import offer, problem_line, stop_by
 from turns import in_turn
+from uploads import Upload, open_picture, upload_image
 
 from modeling_florenz.inference.stream import stream_captions
 
@@ -23,14 +23,13 @@ def build_caption_tab(loaded: Loaded) -> None:
     @in_turn
     @on_gpu
     def caption(
-        image: Image.Image, language: str, style: str, prefix: bool, by_way_of_english: bool
+        image: Upload | None, language: str, style: str, prefix: bool, by_way_of_english: bool
     ) -> Iterator[tuple[str, ...] | str]:
-        with as_messages():
-            languages = codes if language == ALL else [language]
-            via = "en" if by_way_of_english else None
-            for texts in stream_captions(loaded.captioner, need_image(image), languages, style, prefix, via):
-                row = tuple(texts.get(code, "") for code in codes)
-                yield row if len(row) > 1 else row[0]
+        languages = codes if language == ALL else [language]
+        via = "en" if by_way_of_english else None
+        for texts in stream_captions(loaded.captioner, open_picture(image), languages, style, prefix, via):
+            row = tuple(texts.get(code, "") for code in codes)
+            yield row if len(row) > 1 else row[0]
 
     def show_boxes(language: str) -> list[dict] | dict:
         boxes = [gr.update(visible=language in (ALL, code)) for code in codes]
@@ -51,19 +50,17 @@ def build_caption_tab(loaded: Loaded) -> None:
             )
             with gr.Row():
                 start = gr.Button("Caption", variant="primary")
-                cancel = gr.Button("Cancel")
+                cancel = gr.Button("Cancel", interactive=False)
+            line = problem_line()
         with gr.Column(min_width=300, elem_classes="florenz-captions"):
             boxes = [
                 gr.Textbox(label=name, lines=1, interactive=False, placeholder="The caption appears here.")
                 for name, _ in loaded.languages
             ]
     inputs = [image, language, style, prefix, by_way_of_english]
-    running = start.click(
-        caption, inputs, boxes, api_name="caption", concurrency_id="model", show_progress_on=boxes[0]
-    )
+    running = offer([start.click], caption, inputs, boxes, line, "caption", boxes[0], cancel)
     language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
     rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption", False, False] for name in list(SCENES)[:3]]
-    tried = try_on_click(
-        [[sample(), ALL, "caption", False, False], *rows], inputs, boxes, caption, show_progress_on=boxes[0]
-    )
-    cancel.click(None, cancels=[running, tried], api_visibility="private", queue=False)
+    rows = [[sample(), ALL, "caption", False, False], *rows]
+    tried = try_on_click(rows, inputs, boxes, caption, line, boxes[0], cancel)
+    stop_by(cancel, [running, tried], line)

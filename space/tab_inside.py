@@ -2,13 +2,14 @@
 
 import gradio as gr
 from examples import SCENES, sample, try_on_click
-from guard import as_messages, need_image, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
+from problems import offer, problem_line, told
 from spotlight import shrink, spotlight
 from style import result_image
 from tab_caption import STYLES
 from turns import in_turn
+from uploads import Upload, open_picture, upload_image
 
 from modeling_florenz.inference.attention import Gaze, look
 
@@ -29,10 +30,9 @@ def build_inside_tab(loaded: Loaded) -> None:
 
     @in_turn
     @on_gpu
-    def inside(image: Image.Image, language: str, style: str) -> tuple[str, dict, Image.Image, str, tuple]:
-        with as_messages():
-            picture = need_image(image)
-            gaze = look(loaded.captioner, picture, language, style)
+    def inside(image: Upload | None, language: str, style: str) -> tuple[str, dict, Image.Image, str, tuple]:
+        picture = open_picture(image)
+        gaze = look(loaded.captioner, picture, language, style)
         kept = (gaze, shrink(picture))
         # Words are numbered because a caption may use one twice.
         words = gr.update(
@@ -42,7 +42,7 @@ def build_inside_tab(loaded: Loaded) -> None:
 
     def show(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple[Image.Image, str]:
         if kept is None or word is None:
-            raise gr.Error("There is no caption to look into yet: caption an image first.", print_exception=False)
+            raise ValueError("there is no caption to look into yet: caption an image first")
         gaze, picture = kept
         heat = gaze.over(int(word), None if layer == MEAN else int(layer))
         name = gaze.words[int(word)].rstrip(",.:;。，、：")
@@ -60,6 +60,7 @@ def build_inside_tab(loaded: Loaded) -> None:
             language = gr.Dropdown(loaded.languages, value=loaded.captioner.languages[0], label="Language")
             style = gr.Radio(STYLES, value="caption", label="Style")
             start = gr.Button("Look inside", variant="primary")
+            line = problem_line()
         with gr.Column(min_width=300):
             empty = "Caption an image, then choose a word to see where the model looked."
             caption = gr.Textbox(label="Caption", interactive=False, placeholder=empty)
@@ -67,18 +68,18 @@ def build_inside_tab(loaded: Loaded) -> None:
             layer = gr.Dropdown(layers, value=MEAN, label="Attention, mean of all heads")
             heat = result_image("Where the model looked", 380, "Bright where the model looked")
             share = gr.Textbox(label="In words", interactive=False)
-    start.click(
-        inside,
-        [image, language, style],
-        [caption, words, heat, share, kept],
-        api_name="look_inside",
-        concurrency_id="model",
+    given, results = [image, language, style], [caption, words, heat, share, kept]
+    offer([start.click], inside, given, results, line, "look_inside", heat)
+    offer([words.input], show, [kept, words, layer], [heat, share], line, "look_at_word", share)
+    layer.input(
+        told(look_again, 2),
+        [kept, words, layer],
+        [heat, share, line],
+        api_visibility="private",
+        show_progress="hidden",
     )
-    words.input(show, [kept, words, layer], [heat, share], api_name="look_at_word", show_progress="hidden")
-    layer.input(look_again, [kept, words, layer], [heat, share], api_visibility="private", show_progress="hidden")
     rows = [[sample(), "en"], *([str(loaded.examples / f"{name}.png"), "en"] for name in list(SCENES)[:2])]
     rows = [
         [path, code if code in loaded.captioner.languages else loaded.captioner.languages[0]] for path, code in rows
     ]
-    rows = [[*row, "caption"] for row in rows]
-    try_on_click(rows, [image, language, style], [caption, words, heat, share, kept], inside, show_progress_on=heat)
+    try_on_click([[*row, "caption"] for row in rows], given, results, inside, line, heat)

@@ -6,12 +6,13 @@ from typing import Any
 import gradio as gr
 from escaped import note, table
 from examples import sample, try_on_click
-from guard import as_messages, clean_text, need_image, upload_image
+from guard import clean_text
 from limits import CANDIDATES, MAX_CANDIDATE, MAX_TEXT
 from loading import Loaded, on_gpu
-from PIL import Image
-from tab_translate import targets
+from problems import offer, problem_line
+from tab_translate import NOT_ENGLISH, is_latin, targets
 from turns import in_turn
+from uploads import Upload, open_picture, upload_image
 
 
 EMPTY = note("The candidates appear here, the likeliest first.")
@@ -27,19 +28,15 @@ def build_readings_tab(loaded: Loaded) -> None:
 
     @in_turn
     @on_gpu
-    def score(image: Image.Image, text: str, language: str, candidates: str) -> tuple[list[dict[str, Any]], str]:
-        picture = need_image(image)
+    def score(image: Upload | None, text: str, language: str, candidates: str) -> tuple[list[dict[str, Any]], str]:
+        picture = open_picture(image)
         source = clean_text(text, MAX_TEXT, "The text")
         lines = dict.fromkeys(line for line in str(candidates or "").splitlines() if line.strip())
         if not CANDIDATES[0] <= len(lines) <= CANDIDATES[1]:
             few, many = CANDIDATES
-            raise gr.Error(
-                f"There are {len(lines)} different candidates: write {few} to {many}, one per line.",
-                print_exception=False,
-            )
+            raise ValueError(f"there are {len(lines)} different candidates: write {few} to {many}, one per line")
         texts = [clean_text(line, MAX_CANDIDATE, "A candidate") for line in lines]
-        with as_messages():
-            scores = loaded.captioner.score(picture, source, language, texts)
+        scores = loaded.captioner.score(picture, source, language, texts)
         best = max(found.log_probability for found in scores)
         weights = [math.exp(found.log_probability - best) for found in scores]
         ranked = sorted(
@@ -48,7 +45,7 @@ def build_readings_tab(loaded: Loaded) -> None:
         )
         rows: list[list[str | float]] = [[found.text, share, f"{found.perplexity:.4g}"] for share, found in ranked]
         page = table("Which reading? The likeliest first", ["Sentence", "Probability", "Perplexity"], rows)
-        page = note(EXPLAINED) + page + note(SMALL_PRINT)
+        page = note(EXPLAINED) + page + note(SMALL_PRINT) + ("" if is_latin(source) else note(NOT_ENGLISH))
         # JSON has no infinity.
         records = [
             {
@@ -64,27 +61,20 @@ def build_readings_tab(loaded: Loaded) -> None:
     with gr.Row():
         with gr.Column(min_width=300):
             image = upload_image("Image", height=240, alt_text="The image that decides")
-            text = gr.Textbox(label="English text", max_length=MAX_TEXT, placeholder="A picture of pet.")
+            text = gr.Textbox(label="English text", placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language of the candidates")
             candidates = gr.Textbox(
                 label=f"Candidates, one per line ({CANDIDATES[0]} to {CANDIDATES[1]})",
                 lines=3,
                 max_lines=6,
-                max_length=CANDIDATES[1] * (MAX_CANDIDATE + 1),
                 placeholder="Ein Bild: Hund.\nEin Bild: Katze.",
             )
             start = gr.Button("Score", variant="primary")
+            line = problem_line()
         with gr.Column(min_width=300):
             records = gr.JSON(label="Scores", visible=False)  # for the API
             page = gr.HTML(EMPTY, label="Table")
-    start.click(
-        score,
-        [image, text, language, candidates],
-        [records, page],
-        api_name="score",
-        concurrency_id="model",
-        show_progress_on=page,
-    )
+    offer([start.click], score, [image, text, language, candidates], [records, page], line, "score", page)
     if "de" in loaded.captioner.languages:
         animals = "Ein Bild: Hund, Fahrrad und Palme.\nEin Bild: Katze, Fahrrad und Palme.\nEin Bild: Hund und Palme."
         balls = "Ein Bild: Fußball.\nEin Bild: Tennisball.\nEin Bild: Basketball."
@@ -93,4 +83,4 @@ def build_readings_tab(loaded: Loaded) -> None:
             [str(loaded.examples / f"{name}.png"), "A picture of ball.", "de", balls]
             for name in ("football", "tennis")
         ]
-        try_on_click(rows, [image, text, language, candidates], [records, page], score, show_progress_on=page)
+        try_on_click(rows, [image, text, language, candidates], [records, page], score, line, page)

@@ -9,13 +9,13 @@ from typing import Any
 import gradio as gr
 import numpy as np
 from growing import while_it_writes
-from guard import open_upload, upload_image
 from loading import Loaded, on_gpu
 from PIL import Image
 from problems import as_sentence
 from scenes import COLUMNS, FIRST, SIDES, TO_TRY, ArrangedWorld, Arrangement, read_arrangement
 from spotlight import shrink
 from turns import in_turn
+from uploads import Upload, open_picture, upload_image
 
 from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, PAPER_COVERAGE, EmojiWorld
 from modeling_florenz.inference.attention import Gaze, look_in_languages, probabilities_beside
@@ -74,12 +74,12 @@ def build_stage_tab(loaded: Loaded) -> None:
         for value in describe(picture, []):
             yield finish(value, None)
 
-    def caption_upload(upload: tuple[str, str] | None) -> Iterator[dict[str, Any]]:
+    def caption_upload(upload: Upload | None) -> Iterator[dict[str, Any]]:
         if upload is None:
             yield gr.skip()
             return
         try:
-            yield from caption_picture(open_upload(*upload))
+            yield from caption_picture(open_picture(upload))
         except Exception as error:
             yield {"problem": as_sentence(error)}
 
@@ -108,14 +108,9 @@ def build_stage_tab(loaded: Loaded) -> None:
         if loaded.emoji_only:
             gr.HTML("<p class='florenz-note'>This model knows emoji scenes; of a photo it writes nonsense.</p>")
         upload = upload_image("Upload", height=200, alt_text="Your picture")
-        upload.preprocess = _path_and_name  # type: ignore[method-assign,assignment]
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "model", "show_progress": "hidden"}
     stage.submit(arrange, None, stage, trigger_mode="multiple", **private)
     upload.upload(caption_upload, upload, stage, **private)
-
-
-def _path_and_name(payload: Any) -> tuple[str, str] | None:
-    return None if payload is None else (payload.path, Path(payload.orig_name or "the image").name)
 
 
 def _page_value(picture: Image.Image, gazes: dict[str, Gaze], without: list[dict[str, list[float]]]) -> dict[str, Any]:

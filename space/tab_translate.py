@@ -1,17 +1,22 @@
 """Tab: a translation beside the image, beside a grey one and beside another one."""
 
+import unicodedata
+
 import gradio as gr
-from escaped import columns
+from escaped import columns, note
 from examples import TWIN, example, sample, try_on_click
-from guard import as_messages, clean_text, need_image, upload_image
+from guard import clean_text
 from limits import MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
+from problems import offer, problem_line
 from turns import in_turn
+from uploads import Upload, open_picture, upload_image
 
 
 TITLES = ("With the image", "With a grey image", "With another image")
 GREY = (128, 128, 128)
+NOT_ENGLISH = "This is not in Latin letters, and the model reads English: what it makes of the text is guesswork."
 
 
 def build_translate_tab(loaded: Loaded) -> None:
@@ -20,49 +25,50 @@ def build_translate_tab(loaded: Loaded) -> None:
     @in_turn
     @on_gpu
     def translate(
-        image: Image.Image, text: str, language: str, other: Image.Image | None
+        image: Upload | None, text: str, language: str, other: Upload | None
     ) -> tuple[str, str, str, str, str]:
-        picture = need_image(image)
+        picture = open_picture(image)
         source = clean_text(text, MAX_TEXT, "The text")
         if other is None:
             with Image.open(example(loaded, TWIN)) as file:
-                other = file.convert("RGB")
-        pictures = [picture, Image.new("RGB", picture.size, GREY), other]
-        with as_messages():
-            beside, grey, elsewhere = loaded.captioner.translate(pictures, [source] * len(pictures), language)
+                another = file.convert("RGB")
+        else:
+            another = open_picture(other)
+        pictures = [picture, Image.new("RGB", picture.size, GREY), another]
+        beside, grey, elsewhere = loaded.captioner.translate(pictures, [source] * len(pictures), language)
         texts = (beside, grey, elsewhere)
         changed = len(set(texts)) > 1
         verdict = f"The image {'changed the translation' if changed else 'changed nothing'}."
-        return beside, grey, elsewhere, verdict, columns(TITLES, texts, verdict, language)
+        page = columns(TITLES, texts, verdict, language) + ("" if is_latin(source) else note(NOT_ENGLISH))
+        return beside, grey, elsewhere, verdict, page
 
     with gr.Row(elem_classes="florenz-tab"):
         with gr.Column(min_width=300):
             with gr.Row():
                 image = upload_image("Image", height=200, alt_text="The image beside the text", min_width=140)
                 other = upload_image("Another image", height=200, alt_text="The other image", min_width=140)
-            text = gr.Textbox(label="English text", lines=1, max_length=MAX_TEXT, placeholder="A picture of pet.")
+            text = gr.Textbox(label="English text", lines=1, placeholder="A picture of pet.")
             language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language")
             start = gr.Button("Translate", variant="primary")
+            line = problem_line()
         with gr.Column(min_width=300, scale=2):
             beside, grey, elsewhere, verdict = (gr.Textbox(label=name, visible=False) for name in (*TITLES, "Verdict"))
             page = gr.HTML(columns(TITLES, ["", "", ""], "What the image contributes appears here.", "en"))
     given, results = [image, text, language, other], [beside, grey, elsewhere, verdict, page]
-    gr.on(
-        [start.click, text.submit],
-        translate,
-        given,
-        results,
-        api_name="translate",
-        concurrency_id="model",
-        show_progress_on=page,
-    )
+    offer([start.click, text.submit], translate, given, results, line, "translate", page)
     code = targets(loaded)[0][1]
     rows = [
         [sample(), "A picture of pet, bike and plant.", code, example(loaded, TWIN)],
         [example(loaded, "football"), "A picture of ball.", code, example(loaded, "tennis")],
         [example(loaded, "tennis"), "A picture of ball.", code, example(loaded, "football")],
     ]
-    try_on_click(rows, given, results, translate, show_progress_on=page)
+    try_on_click(rows, given, results, translate, line, page)
+
+
+def is_latin(text: str) -> bool:
+    """Return whether at least half of a text's letters are Latin."""
+    letters = [unicodedata.name(char, "") for char in text if char.isalpha()]
+    return 2 * sum("LATIN" in name for name in letters) >= len(letters)
 
 
 def targets(loaded: Loaded) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ export function makePalette({ things, sides, backgrounds, examples, sprite, scen
     const { background, things: given } = scene() ?? { things: [] };
     for (const swatch of grounds.children) swatch.setAttribute("aria-pressed", String(swatch.title === background));
     opener.disabled = given.length >= MOST;
-    opener.textContent = opener.disabled ? "Three things are the most" : "Add a thing";
+    opener.textContent = opener.disabled ? "Three at most" : "Add a thing";
   }
 
   function add(emoji) {

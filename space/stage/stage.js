@@ -2,6 +2,7 @@
 import { asked, blame, forgive, onReturn, put, readScene, readWord, sceneAsText } from "./address.js";
 import { LOST, makeAsking } from "./asking.js";
 import { drawLight, places } from "./light.js";
+import { watchMessages } from "./messages.js";
 import { makePalette } from "./palette.js";
 import { button, make, spriteMaker } from "./parts.js";
 import { makeSayings } from "./sayings.js";
@@ -260,6 +261,7 @@ export function mount({ element: block, props, watch, trigger }) {
   wanted = null;
   if (shown) render();
   else readout.textContent = "Upload a picture below: what the model says of it appears here, in every language.";
+  watchMessages();
   setTimeout(() => (watchTabs(), restore()), 50);
 }
 

@@ -36,8 +36,12 @@ def test_captions_that_are_looked_into_are_those_that_are_written(captioner: Cap
 
 
 def test_languages_together_show_what_each_shows_alone(captioner: Captioner, scene: Image.Image) -> None:
-    gazes = look_in_languages(captioner, scene, ["en", "zh"], num_beams=1)
+    grown: dict[str, list[str]] = {"en": [], "zh": []}
+    gazes = look_in_languages(
+        captioner, scene, ["en", "zh"], num_beams=1, watch=lambda code, text: grown[code].append(text)
+    )
     for language, gaze in gazes.items():
+        assert len(grown[language]) > 3 and grown[language][-1] == gaze.text
         alone = look(captioner, scene, language, "caption")
         assert gaze.words == alone.words
         assert np.allclose(gaze.maps.astype(np.float32), alone.maps.astype(np.float32), atol=1e-3)

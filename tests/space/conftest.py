@@ -1,3 +1,5 @@
+import importlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -6,6 +8,8 @@ import pytest
 from chromium import chromium
 from space_server import Served, serve_space, serve_watched
 
+from modeling_florenz.cli.space import find_app
+
 
 @pytest.fixture(scope="session")
 def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Served]]:
@@ -13,6 +17,20 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Se
     folder = tmp_path_factory.mktemp("watched")
     with serve_watched(folder) as served:
         yield folder, served
+
+
+@pytest.fixture(scope="session")
+def address(watched: tuple[Path, Served]) -> str:
+    """Only the address is shared: what is asked is asked as a client does."""
+    return watched[1].address
+
+
+@pytest.fixture
+def space() -> Iterator[Any]:
+    """Import modules of the Space by name."""
+    sys.path.insert(0, str(find_app().parent))
+    yield importlib.import_module
+    sys.path.remove(str(find_app().parent))
 
 
 @pytest.fixture(scope="session")

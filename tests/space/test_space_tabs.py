@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from chromium import need_chromium
 from PIL import Image
-from space_pages import FOLDED, TABS, open_tab, serious_findings, shoot, try_first, wait_for_value
+from space_pages import FOLDED, TABS, open_tab, serious_findings, shoot, try_first, wait_for_result, wait_for_value
 from space_server import serve_space
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
@@ -43,10 +43,8 @@ def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
         page.locator(".word").first.wait_for()
         painted = time.monotonic() - start - ready
         open_tab(page, "Caption")
-        page.locator("tr.tr-body:visible").first.click()
-        page.wait_for_timeout(1000)
         start = time.monotonic()
-        page.get_by_role("button", name="Caption", exact=True).click()
+        page.locator("tr.tr-body:visible").first.click()
         wait_for_value(page, "A picture")
         first = time.monotonic() - start
         wait_for_value(page, "棕榈树")
@@ -79,16 +77,12 @@ def test_every_tab_needs_no_mouse(space_address: str, visit: Any, tab: str) -> N
     panel.get_by_role("button", name=TABS[tab], exact=True).wait_for()
     _walk_to(page, *(("sample.png", "button") if tab == "Batch" else ("", "gridcell")))
     page.keyboard.press("Enter")
-    page.wait_for_timeout(1500)
+    wait_for_result(page, panel, tab)
     page.get_by_role("tab", name=tab, exact=True).focus()
     _walk_to(page, TABS[tab], "button")
     page.keyboard.press("Enter")
-    if tab == "Readings":
-        panel.locator("table.florenz-table").wait_for()
-    elif tab == "Translate":
-        panel.locator("mark").first.wait_for()
-    else:
-        wait_for_value(page, "棕榈树")
+    wait_for_result(page, panel, tab)
+    assert panel.locator(".florenz-trouble").count() == 0
 
 
 def test_a_caption_needs_no_mouse(space_address: str, visit: Any) -> None:
@@ -118,6 +112,15 @@ def test_words_are_chosen_without_a_mouse(space_address: str, visit: Any) -> Non
     wait_for_value(page, "“bicycle”")
 
 
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("broken.png", "could not be read"),
+        ("huge.png", "9000 x 7000 pixels"),
+        ("text.png", "is not an image"),
+        ("drawing.svg", "is not an image"),
+    ],
+)
 def test_a_bad_file_is_one_sentence_on_the_page(
     space_address: str, visit: Any, tmp_path: Path, name: str, sentence: str
 ) -> None:
@@ -127,18 +130,16 @@ def test_a_bad_file_is_one_sentence_on_the_page(
     if name == "huge.png":
         Image.new("1", (9_000, 7_000)).save(tmp_path / name)
     page = visit(space_address)
-    open_tab(page, "Caption")
-    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(tmp_path / name))
+    panel = open_tab(page, "Caption")
+    panel.locator("input[type=file]").first.set_input_files(str(tmp_path / name))
     page.wait_for_timeout(1500)
-    page.get_by_role("button", name="Caption", exact=True).click()
-    page.locator(".toast-body").get_by_text(sentence).first.wait_for()
+    panel.get_by_role("button", name="Caption", exact=True).click()
+    panel.locator(".florenz-trouble").get_by_text(sentence).wait_for()
 
 
 def test_text_is_shown_as_text(space_address: str, visit: Any) -> None:
     page = visit(space_address)
-    panel = open_tab(page, "Readings")
-    panel.locator("tr.tr-body").first.click()
-    page.wait_for_timeout(800)
+    panel = try_first(page, "Readings")
     page.evaluate("window.touched = false")
     hostile = "<img src=x onerror='window.touched=true'>**bold**"
     panel.get_by_label("Candidates, one per line (2 to 6)").fill(f"{hostile}\nEin Bild: Hund.")
@@ -153,9 +154,6 @@ def test_two_visitors_are_served_at_once_each_with_their_own(space_address: str,
     for number, page in enumerate(pages):
         open_tab(page, "Caption")
         page.locator("tr.tr-body:visible").nth(number).click()
-        page.wait_for_timeout(800)
-    for page in pages:
-        page.get_by_role("button", name="Caption", exact=True).click()
     for page, text in zip(pages, (ENGLISH, "A picture of cat and mushroom."), strict=True):
         wait_for_value(page, text)
 
@@ -172,12 +170,11 @@ def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Pat
         open_tab(page, "Caption")
         assert page.get_by_text("knows emoji scenes").count() == 0
         assert page.locator(".palette").count() == 0
+        assert page.get_by_role("button", name="Cancel", exact=True).is_disabled()
         page.locator("tr.tr-body:visible").first.click()
-        page.wait_for_timeout(800)
-        page.get_by_role("button", name="Caption", exact=True).click()
         wait_for_value(page, "A picture")
         page.get_by_role("button", name="Cancel", exact=True).click()
-        page.wait_for_timeout(1000)
+        page.locator(".florenz-trouble").get_by_text("what was written until then stays").wait_for()
         values = "[...document.querySelectorAll('textarea')].map(box => box.value).join('|')"
         stopped = page.evaluate(values)
         page.wait_for_timeout(2500)

@@ -44,6 +44,12 @@ def try_first(page: Any, tab: str) -> Any:
     panel = open_tab(page, tab)
     # Examples of one column are buttons, others rows of a table.
     panel.locator("tr.tr-body:visible, .gallery-item:visible").first.click()
+    wait_for_result(page, panel, tab)
+    return panel
+
+
+def wait_for_result(page: Any, panel: Any, tab: str) -> None:
+    """Wait until a tab shows what its first example makes."""
     if tab == "Readings":
         panel.locator("table.florenz-table").wait_for()
     elif tab == "Translate":
@@ -53,7 +59,6 @@ def try_first(page: Any, tab: str) -> Any:
         wait_for_value(page, "“dog”")
     else:
         wait_for_value(page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}[tab])
-    return panel
 
 
 def wait_for_value(page: Any, part: str) -> None:
