@@ -150,10 +150,10 @@ def chunked_cross_entropy(
 class FlorenzLinear(nn.Linear):
     """Apply a large matrix to few rows, as decoding does, as fast as a CPU reads the matrix.
 
-    The products of a CPU read a large matrix more than once, or by one thread, where 4 to 15 rows are in float32, and
-    in other than the best order in bfloat16. In float32 every block of 32 outputs stays in the cache while all rows
-    use it. Anything else is as in `nn.Linear`: other devices, training, compiled or quantized models, small matrices,
-    and a bias in bfloat16, which would be rounded twice.
+    For 4 to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread; here each block
+    of 32 outputs stays in the cache while all rows use it. For 1 to 16 rows in bfloat16, another order of the factors
+    is faster. Anything else is as in `nn.Linear`: other devices, training, compiled or quantized models, small
+    matrices, and a bias in bfloat16, which would be rounded twice.
     """
 
     block = 32  # outputs
@@ -161,12 +161,10 @@ class FlorenzLinear(nn.Linear):
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         rows = hidden_states.numel() // self.in_features
-        few = 4 if hidden_states.dtype == torch.float32 else 1
+        exact = hidden_states.dtype == torch.float32
         if (
-            not few <= rows < 16
-            or not (
-                hidden_states.dtype == torch.float32 or (hidden_states.dtype == torch.bfloat16 and self.bias is None)
-            )
+            not (4 <= rows <= 15 if exact else 1 <= rows <= 16)
+            or not (exact or (hidden_states.dtype == torch.bfloat16 and self.bias is None))
             or hidden_states.device.type != "cpu"
             or self.weight.numel() < self.smallest
             or self.out_features % self.block
@@ -178,7 +176,7 @@ class FlorenzLinear(nn.Linear):
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, -1)
-        if few == 4:
+        if exact:
             blocks = self.weight.view(-1, self.block, self.in_features)
             outputs = states.expand(len(blocks), -1, -1) @ blocks.transpose(1, 2)
             outputs = outputs.transpose(0, 1).reshape(rows, -1)
@@ -1054,6 +1052,33 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             cache.cross_attention_cache = StaticCache(config=config, max_cache_len=length)
         else:
             cache.cross_attention_cache = DynamicCache()
+
+    def _prefill(
+        self,
+        input_ids: torch.LongTensor,
+        generation_config: GenerationConfig,
+        model_kwargs: dict[str, Any],
+        **kwargs: Any,
+    ) -> Any:
+        inherited: Any = super()
+        beams, cache = generation_config.num_beams, model_kwargs.get("cache")
+        if (
+            beams == 1
+            or cache is None
+            or cache.is_compileable
+            or cache.get_seq_length()
+            or model_kwargs.get("image_guidance") is not None
+            or generation_config.output_attentions
+            or generation_config.output_hidden_states
+        ):
+            return inherited._prefill(input_ids, generation_config, model_kwargs, **kwargs)
+        # All beams of a row begin alike: their first step is taken once.
+        masks = ("attention_mask", "decoder_attention_mask")
+        once = {name: model_kwargs[name][::beams] for name in masks if model_kwargs.get(name) is not None}
+        outputs = inherited._prefill(input_ids[::beams], generation_config, model_kwargs | once, **kwargs)
+        cache.self_attention_cache.batch_repeat_interleave(beams)
+        outputs.logits = outputs.logits[:, -1:].repeat_interleave(beams, dim=0)
+        return outputs
 
     def _get_top_k_continuations(
         self,

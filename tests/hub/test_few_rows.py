@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from tiny_models import tiny_model
+from tiny_models import tiny_inputs, tiny_model
 from torch import nn
 from transformers import GenerationMixin
 
@@ -29,7 +29,7 @@ def _linear(dtype: torch.dtype, bias: bool = True) -> FlorenzLinear:
 @pytest.mark.parametrize(
     ("dtype", "rows", "bias"),
     [(torch.float32, rows, bias) for rows in (4, 15) for bias in (True, False)]
-    + [(torch.bfloat16, rows, False) for rows in (1, 2, 15)],
+    + [(torch.bfloat16, rows, False) for rows in (1, 2, 16)],
 )
 def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, used) -> None:
     linear, states = _linear(dtype, bias), torch.randn(rows, 1, 96).to(dtype)
@@ -96,3 +96,18 @@ def test_beams_go_on_with_what_transformers_itself_chooses() -> None:
     expected = GenerationMixin._get_top_k_continuations(model, *given)
     for ours, theirs in zip(chosen, expected, strict=True):
         assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("kind", ["bart", "gemma2"])
+def test_the_first_step_of_beams_is_taken_once_for_each_row(kind) -> None:
+    model, inputs = tiny_model(kind), tiny_inputs()
+    rows: list[int] = []
+    model.lm_head.register_forward_hook(lambda head, given, logits: rows.append(len(given[0])))
+    search = {"num_beams": 3, "min_new_tokens": 6, "max_new_tokens": 6}
+    ids = model.generate(**inputs, **search)
+    assert rows == [len(ids)] + 5 * [3 * len(ids)]
+    # With attentions asked for, every beam has a first step of its own.
+    rows.clear()
+    each = model.generate(**inputs, **search, return_dict_in_generate=True, output_attentions=True)
+    assert rows == 6 * [3 * len(ids)]
+    assert torch.equal(ids, each.sequences)
