@@ -1058,7 +1058,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         input_ids: torch.LongTensor,
         generation_config: GenerationConfig,
         model_kwargs: dict[str, Any],
-        **kwargs: Any,
+        is_first_iteration: bool = True,
     ) -> Any:
         inherited: Any = super()
         beams, cache = generation_config.num_beams, model_kwargs.get("cache")
@@ -1071,11 +1071,11 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             or generation_config.output_attentions
             or generation_config.output_hidden_states
         ):
-            return inherited._prefill(input_ids, generation_config, model_kwargs, **kwargs)
+            return inherited._prefill(input_ids, generation_config, model_kwargs, is_first_iteration)
         # All beams of a row begin alike: their first step is taken once.
         masks = ("attention_mask", "decoder_attention_mask")
         once = {name: model_kwargs[name][::beams] for name in masks if model_kwargs.get(name) is not None}
-        outputs = inherited._prefill(input_ids[::beams], generation_config, model_kwargs | once, **kwargs)
+        outputs = inherited._prefill(input_ids[::beams], generation_config, model_kwargs | once, is_first_iteration)
         cache.self_attention_cache.batch_repeat_interleave(beams)
         outputs.logits = outputs.logits[:, -1:].repeat_interleave(beams, dim=0)
         return outputs
