@@ -189,10 +189,10 @@ class FlorenzLinear(nn.Linear):
 
 
 def read_fast(decoder: nn.Module) -> None:
-    """Make every `nn.Linear` of a decoder a `FlorenzLinear` with the same parameters."""
+    """Make every large `nn.Linear` of a decoder a `FlorenzLinear` with the same parameters."""
     for module in list(decoder.modules()):
         for name, linear in module.named_children():
-            if type(linear) is nn.Linear:
+            if type(linear) is nn.Linear and linear.weight.numel() >= FlorenzLinear.smallest:
                 fast: Any
                 with torch.device("meta"):  # no numbers are drawn for it
                     fast = FlorenzLinear(linear.in_features, linear.out_features, linear.bias is not None)
@@ -737,6 +737,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
     """
 
     _tied_weights_keys = {"lm_head.weight": "model.decoder.embed_tokens.weight"}
+    many_words = 2**14  # of a vocabulary, for which another search of the best words pays
 
     def __init__(self, config: FlorenzConfig) -> None:
         super().__init__(config)
@@ -1094,7 +1095,7 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         **kwargs: Any,
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         tokens = None
-        if not do_sample:
+        if not do_sample and accumulated_log_probs.shape[-1] >= num_beams * self.many_words:
             # The inherited method then chooses among the likeliest tokens of each beam, by their places among those.
             by_beam = accumulated_log_probs.view(batch_size, num_beams, -1)
             kept, tokens = _largest(by_beam, min(beams_to_keep, by_beam.shape[-1]))

@@ -65,7 +65,10 @@ def test_training_and_small_matrices_take_the_plain_way(used) -> None:
 
 
 @pytest.mark.parametrize("kind", ["bart", "gemma2"])
-def test_every_matrix_of_a_step_is_read_fast(kind) -> None:
+def test_every_large_matrix_of_a_step_is_read_fast(kind, monkeypatch) -> None:
+    model = tiny_model(kind)
+    assert not any(isinstance(module, FlorenzLinear) for module in model.model.modules())
+    monkeypatch.setattr(FlorenzLinear, "smallest", 1)
     model = tiny_model(kind)
     decoder = model.model.decoder
     assert all(type(module) is FlorenzLinear for module in decoder.modules() if isinstance(module, nn.Linear))
@@ -88,6 +91,7 @@ def test_the_largest_of_many_are_found_by_their_blocks() -> None:
 def test_beams_go_on_with_what_transformers_itself_chooses() -> None:
     torch.manual_seed(0)
     model, batch, beams, words = tiny_model("bart"), 2, 3, 128 * 20
+    model.many_words = words
     scores = torch.randn(batch, beams * words)
     running = torch.randint(9, (batch, beams, 7))
     indices = torch.full((batch, beams, 5), -1, dtype=torch.int32)
