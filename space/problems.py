@@ -60,11 +60,13 @@ def told(run: Callable[..., Any], results: int, cancel: bool = False) -> Callabl
 
     @functools.wraps(run)
     def tell_growing(*given: Any) -> Iterator[tuple[Any, ...]]:
-        line = ""
-        yield (*stay, line, *can)
+        yield (*stay, "", *can)
+        # What is on its way while somebody cancels leaves the line and the button alone.
+        line: Any = gr.skip()
+        button = tuple(gr.skip() for _ in can)
         try:
             for found in run(*given):
-                yield (*_as_tuple(found, results), line, *can)
+                yield (*_as_tuple(found, results), gr.skip(), *button)
         except Exception as error:
             line = trouble(as_sentence(error))
         yield (*stay, line, *cannot)

@@ -47,10 +47,12 @@ export function makeAsking({ send, onBusy, onLost }) {
     return mine;
   }
 
-  /** Forget what is waited for: nobody is there to answer. */
+  /** Give up what is waited for, as nobody is there to answer. */
   function stop() {
     pending = null;
-    if (timer) settle();
+    if (!timer) return;
+    settle();
+    onLost();
   }
   return { ask, answered, stop };
 }

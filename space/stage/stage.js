@@ -54,6 +54,7 @@ export function mount({ element: block, props, watch, trigger }) {
   // What was said last stays, and looks like what it is: of another moment.
   function fail(sentence) {
     tell(sentence);
+    if (picture.classList.contains("changing")) readout.textContent = "";
     if (!shown) return;
     sayings.draw(shown.sayings);
     element.classList.add("stale");

@@ -109,6 +109,7 @@ def test_uploads_too_large_or_too_many_are_told_where_they_were_made(
     panel = open_tab(page, "Batch")
     panel.locator("input[type=file]").first.set_input_files(files)
     page.locator(TROUBLE).get_by_text("At most 32 files can be uploaded at once").wait_for()
+    assert page.locator(TROUBLE).last.inner_text().startswith("At most")
 
 
 def test_a_photo_is_told_to_be_unknown_to_a_model_of_emoji(space_address: str, visit: Any, tmp_path: Path) -> None:
@@ -118,3 +119,20 @@ def test_a_photo_is_told_to_be_unknown_to_a_model_of_emoji(space_address: str, v
     page.get_by_role("button", name="Your own picture").click()
     page.locator("#own input[type=file]").set_input_files(str(tmp_path / "photo.jpg"))
     page.locator(".foot.unknown").get_by_text("knows emoji scenes and nothing else").wait_for()
+
+
+def test_a_lost_connection_is_told_within_seconds_and_what_was_said_stays(visit: Any, tmp_path: Path) -> None:
+    with serve_space(FLORENZ_MODEL="florenz-tiny") as served:
+        page = visit(served.address)
+        page.locator(".picture.lit").wait_for()
+        page.wait_for_timeout(6000)
+        notice = page.locator("#florenz-notice")
+        assert notice.is_hidden()  # the Space is there
+        served.process.kill()
+        notice.get_by_text("The connection to the Space is lost").wait_for(timeout=15_000)
+        assert sayings(page)[0] == "A picture of dog and bicycle." and not serious_findings(page)
+        page.get_by_role("button", name="Try: cat, mushroom").click()
+        page.locator(".problem").get_by_text("the connection is lost").wait_for()
+        assert page.locator(".stage.stale").count() == 1 and page.locator(".busy").count() == 0
+        assert page.locator(".readout").inner_text() == ""
+        shoot(page, tmp_path, "lost")
