@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from PIL import Image
+from random_inputs import BOS, SIDE, START, drawn_inputs
 from random_models import random_config
 from tiny_models import KINDS, randomise
 
@@ -20,7 +21,6 @@ for needed in ("onnx", "onnxscript", "onnxruntime"):
     pytest.importorskip(needed)
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
-SIDE, START, BOS = 64, 1, 2
 MODELS, SETTINGS = 4, 25  # of each kind
 
 
@@ -36,33 +36,6 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     folder = tmp_path_factory.mktemp("graphs")
     write_graphs(model.eval(), folder, SIDE)
     return kind, number, model, OnnxFlorenz(model.config, folder, SIDE, model.generation_config)
-
-
-def drawn_inputs(draw: random.Random, batch: int, kind: str) -> dict[str, torch.Tensor]:
-    """Draw images or none, ragged prompts, and prefixes or none, which are ragged too where the decoder can."""
-    generator = torch.Generator().manual_seed(draw.randrange(2**31))
-    longest = draw.randint(3, 12)
-    ids = torch.randint(3, 99, (batch, longest), generator=generator)
-    mask = torch.ones(batch, longest, dtype=torch.long)
-    for row in range(1, batch):
-        length = draw.randint(3, longest)
-        ids[row, length:], mask[row, length:] = 1, 0
-    inputs = {"input_ids": ids, "attention_mask": mask}
-    if draw.random() < 0.8:
-        inputs["pixel_values"] = torch.randn(batch, 3, SIDE, SIDE, generator=generator)
-    if draw.random() < 0.5:
-        length = draw.randint(1, 6)
-        words = torch.randint(3, 110, (batch, length), generator=generator)
-        words = torch.cat((torch.tensor([[START, BOS]]).expand(batch, -1), words), dim=1)
-        if kind == "gemma2" and length > 1:
-            shorter = torch.arange(batch)[:, None] % length
-            hidden = torch.arange(length + 2)[None] < shorter
-            words = torch.where(hidden, 0, words)
-            words[:, 0] = torch.where(hidden[:, 0], 0, START)
-            if bool(hidden.any()):
-                inputs["decoder_attention_mask"] = (~hidden).long()
-        inputs["decoder_input_ids"] = words
-    return inputs
 
 
 @pytest.mark.parametrize("setting", range(SETTINGS))
