@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 from loading import Loaded
-from problems import told
+from problems import wired
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.inference.captioner import SAMPLE_IMAGE
@@ -43,14 +43,7 @@ def try_on_click(
 ) -> Any:
     """Show examples that run when they are clicked, in the model's own line; see `offer`."""
     shown = gr.Examples(rows, inputs, cache_examples=False, api_visibility="private", label="Try one")
-    return shown.load_input_event.then(
-        told(run, len(outputs), cancel is not None),
-        inputs,
-        [*outputs, line, *([] if cancel is None else [cancel])],
-        api_visibility="private",
-        concurrency_id="model",
-        show_progress_on=shown_on,
-    )
+    return shown.load_input_event.then(**wired(run, inputs, outputs, line, shown_on, cancel))
 
 
 def render_examples(folder: Path) -> None:

@@ -97,15 +97,26 @@ def offer(
     """
     call = gr.Button(visible=False)
     call.click(_for_clients(run), inputs, outputs, api_name=api_name, concurrency_id="model")
-    return gr.on(
-        start,
-        told(run, len(outputs), cancel is not None),
-        inputs,
-        [*outputs, line, *([] if cancel is None else [cancel])],
-        api_visibility="private",
-        concurrency_id="model",
-        show_progress_on=shown_on,
-    )
+    return gr.on(start, **wired(run, inputs, outputs, line, shown_on, cancel))
+
+
+def wired(
+    run: Callable[..., Any],
+    inputs: Sequence[Any],
+    outputs: Sequence[Any],
+    line: gr.HTML,
+    shown_on: Any,
+    cancel: gr.Button | None = None,
+) -> dict[str, Any]:
+    """Return the arguments of an event of visitors that runs in the model's line; see `offer`."""
+    return {
+        "fn": told(run, len(outputs), cancel is not None),
+        "inputs": inputs,
+        "outputs": [*outputs, line, *([] if cancel is None else [cancel])],
+        "api_visibility": "private",
+        "concurrency_id": "model",
+        "show_progress_on": shown_on,
+    }
 
 
 def stop_by(cancel: gr.Button, events: Sequence[Any], line: gr.HTML) -> None:

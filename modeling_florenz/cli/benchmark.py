@@ -73,7 +73,8 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             works |= other_works(arguments.against, None, image.convert("RGB"), tokens, model.dtype)
     works |= limit_works(*place) | product_works(works, ("tower", "prompt encoder"), model)
     found = measure(works, arguments.repeats)
-    print(_table(found, step_gigabytes(model), tokens))
+    ratios = _ratios(found, step_gigabytes(model), tokens)
+    print(_table(found, ratios))
     memory = peak_memory()
     print(f"\nloaded in {loading:.2f} s, at most {memory:.2f} GB in use")
     print(", ".join(f"{name} {value}" for name, value in machine().items()))
@@ -93,7 +94,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             "load_seconds": loading,
             "peak_memory_gb": memory,
             "seconds": {name: {"median": one.seconds, "rounds": one.times} for name, one in found.items()},
-            "ratios": _ratios(found, step_gigabytes(model), tokens),
+            "ratios": ratios,
             **run_record(),
         }
         write_json(arguments.output, record)
@@ -127,6 +128,7 @@ def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str,
     def beside(name: str) -> dict[str, float | None]:
         one, search = found[name], name.rpartition(", ")[2]
         token = f"token, batch 1, {search}"
+        first = {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1}
         if name.startswith("token without a cache"):
             return {"{:.2f} x the time with one": ratio(one, found[token])}
         if name.startswith("token, batch ") and name != token:
@@ -139,12 +141,9 @@ def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str,
         if f"products of {name}" in found:
             return {"{:.0%} of it are its products": ratio(found[f"products of {name}"], one)}
         if name.startswith("image to first token, "):
-            first = together(found, {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1})
-            return {"Florenz takes {:.2f} x": ratio(first, one)}
+            return {"Florenz takes {:.2f} x": ratio(together(found, first), one)}
         if name.startswith("token, ") and name != token:
-            ours = together(
-                found, {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1, token: tokens}
-            )
+            ours = together(found, first | {token: tokens})
             theirs = together(found, {name.replace("token, ", "image to first token, ", 1): 1, name: tokens})
             return {
                 "Florenz takes {:.2f} x": ratio(found[token], one),
@@ -155,9 +154,7 @@ def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str,
     return {name: beside(name) for name in found}
 
 
-def _table(found: "dict[str, Measured]", step: float, tokens: int) -> str:
-    ratios = _ratios(found, step, tokens)
-
+def _table(found: "dict[str, Measured]", ratios: dict[str, dict[str, float | None]]) -> str:
     def beside(name: str) -> str:
         if name.startswith("limit: "):
             return f"{_amount(name) / found[name].seconds:.2f} {name.split()[2]}/s"

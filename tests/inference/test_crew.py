@@ -12,6 +12,7 @@ from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
+from session_workers import workers_of
 
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
@@ -114,16 +115,7 @@ WAYS = {"processes": ("--processes", "2"), "actors": ("--processes", "2", "--ray
 
 def workers(driver: int, way: str) -> list[int]:
     """Find the processes that write for a command."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
-        except (OSError, ValueError):
-            continue
-        if session == driver and ("ray::_Actor" in words if way == "actors" else "spawn_main" in words):
-            found.append(int(entry.name))
-    return sorted(found)
+    return workers_of(driver, "ray::_Actor" if way == "actors" else "spawn_main")
 
 
 def wait_for_more(process: "subprocess.Popen[str]", output: Path, rng: random.Random) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import slow_steps
+from session_workers import workers_of
 
 from modeling_florenz.synthesis.run_step import run_step
 
@@ -63,16 +64,7 @@ def test_a_driver_that_is_killed_ten_times_loses_nothing(ray: str, tmp_path: Pat
 
 
 def _workers(driver: int, ray: bool) -> list[int]:
-    found = []
-    for entry in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            session = int((entry / "stat").read_text().rpartition(")")[2].split()[3])
-        except (OSError, ValueError):
-            continue
-        if session == driver and ("MapWorker" in words if ray else "spawn_main" in words):
-            found.append(int(entry.name))
-    return sorted(found)
+    return workers_of(driver, "MapWorker" if ray else "spawn_main")
 
 
 @pytest.mark.slow
