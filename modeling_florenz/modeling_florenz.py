@@ -148,22 +148,22 @@ def chunked_cross_entropy(
 
 
 class FlorenzLinear(nn.Linear):
-    """Apply a large matrix to few rows, as decoding does, as fast as a CPU reads the matrix.
+    """Apply a large matrix to few rows, as decoding does, about as fast as a CPU reads the matrix.
 
-    For 4 to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread; here each block
-    of 32 outputs stays in the cache while all rows use it. For 1 to 16 rows in bfloat16, another order of the factors
-    is faster. Anything else is as in `nn.Linear`: other devices, training, compiled or quantized models, small
-    matrices, and a bias in bfloat16, which would be rounded twice.
+    For up to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread. Here 2 to 4
+    rows are the second factor; for other numbers each block of 32 outputs stays in the cache while all rows use it. A
+    single row in bfloat16 is the second factor too. Anything else is as in `nn.Linear`: other devices, training,
+    compiled or quantized models, small matrices, and a bias in bfloat16, which would be rounded twice.
     """
 
     block = 32  # outputs
-    smallest = 2**20  # entries; smaller matrices stay in the cache anyway
+    smallest = 2**19  # entries; smaller matrices stay in the cache anyway
 
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         rows = hidden_states.numel() // self.in_features
         exact = hidden_states.dtype == torch.float32
         if (
-            not (4 <= rows <= 15 if exact else 1 <= rows <= 16)
+            not 1 <= rows <= (15 if exact else 1)
             or not (exact or (hidden_states.dtype == torch.bfloat16 and self.bias is None))
             or hidden_states.device.type != "cpu"
             or self.weight.numel() < self.smallest
@@ -176,15 +176,13 @@ class FlorenzLinear(nn.Linear):
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, -1)
-        if exact:
+        if exact and not 2 <= rows <= 4:
             blocks = self.weight.view(-1, self.block, self.in_features)
             outputs = states.expand(len(blocks), -1, -1) @ blocks.transpose(1, 2)
             outputs = outputs.transpose(0, 1).reshape(rows, -1)
-            outputs = outputs if self.bias is None else outputs + self.bias
-        elif rows == 1:
-            outputs = torch.mv(self.weight, states[0])
         else:
             outputs = (self.weight @ states.T).T
+        outputs = outputs if self.bias is None else outputs + self.bias
         return outputs.reshape(*hidden_states.shape[:-1], -1).contiguous()
 
 
@@ -876,7 +874,10 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             )
         else:
             logits = self.lm_head(slice_logits_to_keep(outputs.last_hidden_state, logits_to_keep))
-            logits = logits if cap is None else torch.tanh(logits / cap) * cap
+            if cap is not None and torch.is_grad_enabled():
+                logits = torch.tanh(logits / cap) * cap
+            elif cap is not None:  # in place, as memory for all words of all rows is slow to come by
+                logits = logits.div_(cap).tanh_().mul_(cap)
             if image_guidance is not None:
                 guided, unguided = logits.chunk(2)
                 logits = torch.lerp(unguided, guided, image_guidance)

@@ -141,8 +141,9 @@ def model_works(
         works[first] = Work(partial(write, 1))
         works[f"token without a cache, {name_search(beams)}"] = Work(partial(write, short + 1), short, first)
     many = _inputs(model, image_size, prompt, batches[-1])
+    words = model.config.text_config.vocab_size
     works[f"image with its text, batch {batches[-1]}, greedy"] = Work(
-        partial(without_gradients, model.generate, **many, **_fixed(tokens, 1)), batches[-1]
+        partial(without_gradients, model.generate, **many, **search(words, tokens, 1)), batches[-1]
     )
     return works
 
@@ -224,9 +225,16 @@ def _write(
     model: Any, encoded: tuple[torch.Tensor, torch.Tensor], batch: int, beams: int, tokens: int, **more: Any
 ) -> None:
     states, mask = (value.expand(batch, *value.shape[1:]) for value in encoded)
-    outputs = BaseModelOutput(last_hidden_state=states)
-    model.generate(encoder_outputs=outputs, attention_mask=mask, **_fixed(tokens, beams), **more)
+    outputs, words = BaseModelOutput(last_hidden_state=states), model.config.text_config.vocab_size
+    model.generate(encoder_outputs=outputs, attention_mask=mask, **search(words, tokens, beams), **more)
 
 
-def _fixed(tokens: int, beams: int) -> dict[str, Any]:
-    return {"min_new_tokens": tokens, "max_new_tokens": tokens, "num_beams": beams, "do_sample": False}
+def search(words: int, tokens: int, beams: int) -> dict[str, Any]:
+    """Return arguments of `generate` that write so many tokens and no fewer.
+
+    Args:
+        words: size of the vocabulary; the token that ends a text is one that is not in it. A minimum of tokens would
+            cost a copy of all scores a step, which no text costs otherwise.
+        tokens, beams: as the table says.
+    """
+    return {"eos_token_id": words, "max_new_tokens": tokens, "num_beams": beams, "do_sample": False}

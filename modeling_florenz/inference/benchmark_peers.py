@@ -9,7 +9,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor, Florence2Co
 
 from ..checkpoint.settings import sentence
 from ..configuration_florenz import FlorenzConfig
-from .benchmark import BEAMS, Work, name_search
+from .benchmark import BEAMS, Work, name_search, search
 
 
 _WORDS = 51328  # of Florence-2's vocabulary, with places and tasks
@@ -76,13 +76,13 @@ def other_works(
 def _works(name: str, model: Any, inputs: dict[str, Any], tokens: int) -> dict[str, Work]:
     works = {}
     for beams in BEAMS:
-        search = f"{name}, {name_search(beams)}"
+        told = f"{name}, {name_search(beams)}"
         write = partial(_write, model, inputs, beams)
-        works[f"image to first token, {search}"] = Work(partial(write, 1))
-        works[f"token, {search}"] = Work(partial(write, tokens + 1), tokens, f"image to first token, {search}")
+        works[f"image to first token, {told}"] = Work(partial(write, 1))
+        works[f"token, {told}"] = Work(partial(write, tokens + 1), tokens, f"image to first token, {told}")
     return works
 
 
 @torch.inference_mode()
 def _write(model: Any, inputs: dict[str, Any], beams: int, tokens: int) -> None:
-    model.generate(**inputs, min_new_tokens=tokens, max_new_tokens=tokens, num_beams=beams, do_sample=False)
+    model.generate(**inputs, **search(model.get_output_embeddings().weight.shape[0], tokens, beams))

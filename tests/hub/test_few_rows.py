@@ -28,8 +28,8 @@ def _linear(dtype: torch.dtype, bias: bool = True) -> FlorenzLinear:
 
 @pytest.mark.parametrize(
     ("dtype", "rows", "bias"),
-    [(torch.float32, rows, bias) for rows in (4, 15) for bias in (True, False)]
-    + [(torch.bfloat16, rows, False) for rows in (1, 2, 16)],
+    [(torch.float32, rows, bias) for rows in (1, 2, 4, 5, 15) for bias in (True, False)]
+    + [(torch.bfloat16, 1, False)],
 )
 def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, used) -> None:
     linear, states = _linear(dtype, bias), torch.randn(rows, 1, 96).to(dtype)
@@ -41,10 +41,10 @@ def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, used) -> Non
     torch.testing.assert_close(fast, plain, rtol=1e-5 if dtype == torch.float32 else 0.008, atol=1e-5)
 
 
-@pytest.mark.parametrize("rows", [1, 3, 16])
-def test_other_numbers_of_rows_take_the_plain_way(rows, used) -> None:
+@pytest.mark.parametrize(("dtype", "rows"), [(torch.float32, 0), (torch.float32, 16), (torch.bfloat16, 2)])
+def test_other_numbers_of_rows_take_the_plain_way(dtype, rows, used) -> None:
     with torch.no_grad():
-        _linear(torch.float32)(torch.randn(rows, 96))
+        _linear(dtype, bias=False)(torch.randn(rows, 96).to(dtype))
     assert len(used) == 1
 
 
@@ -74,6 +74,17 @@ def test_every_large_matrix_of_a_step_is_read_fast(kind, monkeypatch) -> None:
     assert all(type(module) is FlorenzLinear for module in decoder.modules() if isinstance(module, nn.Linear))
     assert type(model.lm_head) is FlorenzLinear
     assert not any(isinstance(module, FlorenzLinear) for module in model.model.encoder.modules())
+
+
+def test_logits_that_somebody_may_train_on_are_left_as_they_are() -> None:
+    model, inputs = tiny_model("gemma2"), tiny_inputs()
+    seen: list[torch.Tensor] = []
+    model.lm_head.register_forward_hook(lambda head, given, logits: seen.append(logits))
+    given = {**inputs, "decoder_input_ids": inputs["input_ids"][:, :2]}
+    logits = model(**given).logits
+    assert logits.data_ptr() != seen[0].data_ptr() and logits.requires_grad
+    with torch.no_grad():
+        assert torch.equal(model(**given).logits, logits)
 
 
 def test_the_largest_of_many_are_found_by_their_blocks() -> None:
