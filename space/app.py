@@ -10,6 +10,7 @@ from pathlib import Path
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 
 import gradio as gr
+from arenas import limit_arenas
 from examples import render_examples
 from limits import IN_LINE, MAX_WAITING
 from loading import Loaded, load_captioner
@@ -55,6 +56,7 @@ def build_demo(loaded: Loaded) -> gr.Blocks:
 
 def main() -> int:
     """Load, build and serve until stopped."""
+    limit_arenas()
     try:
         check_address()
         captioner, emoji_only = load_captioner()

@@ -70,7 +70,7 @@ def serve(demo: gr.Blocks) -> NoReturn:
         )
         print(f"The Space is at {address}", flush=True)
         while True:
-            time.sleep(3600)
+            time.sleep(1)  # a signal that another thread is given does not end this
     except OSError as error:
         raise ValueError(f"the Space cannot be served: {error}") from None
     except KeyboardInterrupt:

@@ -6,7 +6,6 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import gradio as gr
 import torch
@@ -17,6 +16,7 @@ from loading import Loaded, on_gpu
 from problems import as_sentence, offer, problem_line, stop_by
 from tab_caption import ALL, STYLES
 from turns import TURNS, client
+from uploads import upload_files
 
 
 COLUMNS = ["file", "language", "caption", "problem"]
@@ -72,10 +72,7 @@ def build_batch_tab(loaded: Loaded) -> None:
 
     with gr.Row():
         with gr.Column(min_width=300):
-            # No list of types here: one file of another type would make Gradio refuse all of them.
-            files = gr.File(file_count="multiple", label=f"Images (at most {MAX_BATCH_FILES})", height=220)
-            # Gradio's own leaves an empty file behind for each.
-            files.preprocess = _paths  # type: ignore[method-assign]
+            files = upload_files(f"Images (at most {MAX_BATCH_FILES})", height=220)
             language = gr.Dropdown(
                 [("All languages", ALL), *loaded.languages], value=loaded.captioner.languages[0], label="Language"
             )
@@ -104,10 +101,6 @@ def build_batch_tab(loaded: Loaded) -> None:
     rows = [[chosen, loaded.captioner.languages[0], "caption"] for chosen in (paths[:3], paths)]
     tried = try_on_click(rows, given, results, with_progress, line, summary, cancel)
     stop_by(cancel, [running, tried], line)
-
-
-def _paths(payload: Any) -> list[str] | None:
-    return None if payload is None else [file.path for file in payload]
 
 
 def as_csv(rows: list[list[str]]) -> str:

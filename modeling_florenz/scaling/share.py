@@ -4,6 +4,7 @@ import multiprocessing
 from pathlib import Path
 
 from ..extras import install_command
+from ..parent_process import end_with_parent
 from .grid_run import run_grid
 
 
@@ -13,12 +14,17 @@ def run_in_processes(grid: Path, folder: Path, rows: Path, processes: int) -> in
         run_grid(grid, folder, rows)
         return 0
     context = multiprocessing.get_context("spawn")  # a forked process inherits threads that torch has started
-    workers = [context.Process(target=run_grid, args=(grid, folder, rows)) for _ in range(processes)]
+    workers = [context.Process(target=_run_grid, args=(grid, folder, rows)) for _ in range(processes)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
     return sum(worker.exitcode != 0 for worker in workers)
+
+
+def _run_grid(grid: Path, folder: Path, rows: Path) -> None:
+    end_with_parent()
+    run_grid(grid, folder, rows)
 
 
 def submit(grid: Path, folder: Path, rows: Path, jobs: int, partition: str, cluster: str | None = None) -> list[str]:

@@ -2,17 +2,15 @@
 
 import logging
 import multiprocessing
-import os
 import pickle
 import sys
-import threading
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from functools import cache
 from pathlib import Path
-from typing import Any
 
+from ..parent_process import end_with_parent
 from .shards import Batch, Step, write_shard
 
 
@@ -80,15 +78,7 @@ def _begin(sent: bytes) -> None:
     _current().append(pickle.loads(sent))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(1)
-    # A driver that is killed would leave its processes waiting for ever.
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: Any) -> None:
-    parent.join()
-    os._exit(1)
+    end_with_parent()
 
 
 def _make(batch: Batch, path: Path, base: str) -> None:

@@ -53,10 +53,41 @@ def listener():
         yield f"http://{host}/image.png"
 
 
+SCENE = {"data": [["🐈"], "green", 7]}
+
+
 def test_no_call_goes_round_the_line(address):
-    for route in ("/gradio_api/run/make_scene", "/gradio_api/api/make_scene"):
-        with pytest.raises(urllib.error.HTTPError, match="404"):
-            _post(address, route, json.dumps({"data": [["🐈"], "green", 7]}).encode())
+    config = json.loads(urllib.request.urlopen(f"{address}/config").read())
+    number = next(event["id"] for event in config["dependencies"] if event["api_name"] == "make_scene")
+    by_number = json.dumps(SCENE | {"fn_index": number, "session_hash": "a"}).encode()
+    for route, body in (("run/make_scene", json.dumps(SCENE).encode()), ("run/predict", by_number)):
+        for start in ("run/", "api/"):
+            asked = (address, f"/gradio_api/{route.replace('run/', start)}", body)
+            with ThreadPoolExecutor(12) as threads:
+                assert list(threads.map(lambda _, asked=asked: _status(*asked), range(12))) == [404] * 12
+
+
+def test_of_twelve_calls_at_once_four_are_answered(address):
+    def ask(_):
+        try:
+            event = json.loads(_post(address, "/gradio_api/call/make_scene", json.dumps(SCENE).encode()))["event_id"]
+        except urllib.error.HTTPError as error:
+            return error.code
+        answer = urllib.request.urlopen(f"{address}/gradio_api/call/make_scene/{event}", timeout=600)
+        return answer.read().decode().partition("\n")[0]
+
+    with ThreadPoolExecutor(12) as threads:
+        answers = Counter(threads.map(ask, range(12)))
+    assert answers["event: complete"] >= 4
+    assert answers[429] + answers["event: error"] == 12 - answers["event: complete"] > 0
+
+
+def _status(address, path, body):
+    try:
+        _post(address, path, body)
+    except urllib.error.HTTPError as error:
+        return error.code
+    return 200
 
 
 def test_requests_of_one_visitor_are_refused_at_the_door_and_others_are_let_in(address):
@@ -73,13 +104,55 @@ def test_requests_of_one_visitor_are_refused_at_the_door_and_others_are_let_in(a
         assert "requests here already: wait until one of them is done" in sentence
 
 
-def _sentence(visitor, name, given, pieces):
+def _sentence(visitor, name, given, pieces, again=False):
     """Take some pieces of an answer and leave; return why there are none, if so."""
     try:
-        for _ in itertools.islice(visitor.ask(name, given), pieces):
+        for _ in itertools.islice(visitor.ask(name, given, again=again), pieces):
             pass
     except Refused as refused:
         return str(refused)
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """Write files that no tab may open; what each is told to be."""
+    folder = tmp_path_factory.mktemp("hostile")
+    Image.new("1", (10_000, 9_000)).save(folder / "bomb.png")
+    (folder / "drawing.png").write_text('<svg xmlns="http://www.w3.org/2000/svg"/>')
+    Image.new("RGB", (8, 8)).save(folder / "program.png", "EPS")
+    told = {"bomb": "has 10000 x 9000 pixels", "drawing": "is not an image", "program": "is not an image"}
+    return {folder / f"{name}.png": problem for name, problem in told.items()}
+
+
+@pytest.mark.parametrize(
+    ("example", "name", "rest"),
+    [
+        ("load_example", "caption", ["en", "caption", False, False]),
+        ("load_example_1", "look_inside", ["en", "caption"]),
+        ("load_example_2", "batch", ["en", "caption"]),
+        ("load_example_3", "translate", ["A picture of pet.", "de", None]),
+        ("load_example_4", "score", ["A picture of pet.", "de", "Ein Bild: Hund.\nEin Bild: Katze."]),
+    ],
+)
+def test_a_hostile_file_is_refused_after_an_example_too(address, watched, hostile, example, name, rest):
+    """An example fills the inputs of a tab, which Gradio makes anew for the session."""
+    with Visitor(address, "127.0.0.5") as visitor:
+        [filled] = visitor.ask(example, [0], again=True)
+        assert "update" in str(filled[0])  # with what is given, as to a browser
+        before = set((watched[0] / "uploads").rglob("*"))
+        uploaded = visitor.upload(*hostile)
+        if name == "batch":
+            *_, (table, *_) = visitor.ask(name, [uploaded, *rest], again=True)
+            found = [problem for *_, problem in table["data"]]
+        else:
+            found = [_sentence(visitor, name, [file, *rest], 1, again=True) for file in uploaded]
+        for (path, problem), sentence in zip(hostile.items(), found, strict=True):
+            assert sentence.startswith(f"{path.name.capitalize()} {problem}")
+        left = set((watched[0] / "uploads").rglob("*")) - before
+        assert all(path.stat().st_size for path in left if path.is_file())
+        if name == "caption":
+            *_, texts = visitor.ask(name, [*visitor.upload(SAMPLE), *rest], again=True)
+            assert texts[0] == "A picture of dog, bicycle and palm tree."
 
 
 def test_files_without_end_are_not_taken(address, tmp_path):

@@ -19,6 +19,7 @@ from starlette.exceptions import HTTPException
 
 from ... import __version__
 from ...checkpoint.loading import load_processor
+from ...parent_process import end_forks_with_this_process
 from .asking import Understanding
 from .endpoints import build_router
 from .failures import RequestError, answer_http_error, answer_invalid, answer_refusal
@@ -80,6 +81,7 @@ def serve(options: ServeOptions) -> int:
     understanding = Understanding(options.name, processor, int(options.megapixels * MEGAPIXEL))
     server = build_server(options, office, understanding)
     received = _stop_on_signals(server)
+    end_forks_with_this_process()
     server.run(
         options.host, options.port, num_api_servers=1, log_level="error", generate_client_file=False, access_log=False
     )

@@ -14,6 +14,7 @@ from litserve.loops.base import LitLoop
 from litserve.utils import LitAPIStatus, LoopResponseType
 from PIL import Image
 
+from ...parent_process import end_with_parent
 from ..captioner import Captioner
 from ..together import Request, image_tokens, write_texts
 from .jobs import Failure, Growth, Job, Result
@@ -53,6 +54,7 @@ class FlorenzAPI(LitAPI):
         # The server says when there are no more jobs. Signals come to all processes of a group or a service at once.
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
+        end_with_parent()
         with self._while_loading():
             self._captioner = Captioner(**self._model, device=device)
 
