@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -47,14 +48,17 @@ def delete_old(folder: Path, needed: set[str], age: float) -> set[str]:
     """
     deleted: set[str] = set()
     until = time.time() - age
-    for path in sorted(folder.rglob("*"), reverse=True):
-        with contextlib.suppress(OSError):  # gone in the meantime, or a folder that is not empty
-            status = path.lstat()
-            if max(status.st_mtime, status.st_ctime) > until or str(path) in needed:
-                continue
-            if path.is_dir():
-                path.rmdir()
-            else:
-                path.unlink()
-                deleted.add(str(path))
+    # Unlike `rglob`, this passes over folders that are deleted in the meantime.
+    for place, folders, files in os.walk(folder, topdown=False):
+        for name in (*files, *folders):
+            path = Path(place, name)
+            with contextlib.suppress(OSError):  # gone in the meantime, or a folder that is not empty
+                status = path.lstat()
+                if max(status.st_mtime, status.st_ctime) > until or str(path) in needed:
+                    continue
+                if path.is_dir():
+                    path.rmdir()
+                else:
+                    path.unlink()
+                    deleted.add(str(path))
     return deleted

@@ -67,6 +67,7 @@ def test_no_call_goes_round_the_line(address):
                 assert list(threads.map(lambda _, asked=asked: _status(*asked), range(12))) == [404] * 12
 
 
+@pytest.mark.slow
 def test_of_twelve_calls_at_once_four_are_answered(address):
     def ask(_):
         try:

@@ -4,6 +4,8 @@ import importlib
 import importlib.util
 import os
 import sys
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,3 +43,23 @@ def test_old_files_and_empty_folders_go_and_others_stay(module: Any, tmp_path: P
     assert module.delete_old(tmp_path, needed, age=0.01) == set()
     assert not (tmp_path / "a").exists() and (tmp_path / "b").exists()
     assert module.delete_old(tmp_path / "missing", needed, age=1) == set()
+
+
+def test_folders_that_are_deleted_meanwhile_end_nothing(module: Any, tmp_path: Path) -> None:
+    done = threading.Event()
+
+    def come_and_go() -> None:
+        while not done.is_set():
+            with tempfile.TemporaryDirectory(dir=tmp_path) as folder:
+                (Path(folder) / "captions.csv").touch()
+
+    threads = [threading.Thread(target=come_and_go) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    try:
+        for _ in range(200):
+            assert module.delete_old(tmp_path, set(), age=60) == set()
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
