@@ -298,13 +298,25 @@ class FlorenzProcessor(ProcessorMixin):
         sentence = "" if language is None else "The target language is " + self.languages[language] + ". "
         return sentence + before + (f"{text}{after}" if source else "")  # never formatted: braces in a text are text
 
-    def _prefix(self, prefix: bool | str | None, task: str | None, language: str | None) -> str:
+    def first_words(self, prefix: bool | str | None, task: str | None, language: str | None = None) -> str:
+        """Return the words that an output of one row starts with: given ones, or for `True` the language's.
+
+        Raises:
+            ValueError: If the task is not a caption, or the language has no prefix.
+
+        Example:
+            >>> processor.first_words(True, "caption", "fr")
+            'Une image'
+        """
         if not isinstance(prefix, bool | str | None):
             raise ValueError(f"`prefix` must be True, False or a string, got {reprlib.repr(prefix)}")
         if prefix is not True:
             return prefix or ""
         if task is None or SOURCE in TASKS[task] or language is None or language not in self.prefixes:
-            raise ValueError(f"prefix=True is for captions in {', '.join(self.prefixes)}, not {task!r}, {language!r}")
+            raise ValueError(
+                f"task {task!r} in {language!r} has no prefix of its own, only captions in {', '.join(self.prefixes)} "
+                "have: give the words themselves"
+            )
         return self.prefixes[language]
 
     def _settings(self, kwargs: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any], bool]:
@@ -431,7 +443,7 @@ class FlorenzProcessor(ProcessorMixin):
                     raise ValueError(f"task {row_task!r} needs an image")
                 if target is not None and not isinstance(row_target, str):
                     raise ValueError(f"`target` must be a string, got {reprlib.repr(row_target)}")
-                prefixes.append(self._prefix(row_prefix, row_task, row_language))
+                prefixes.append(self.first_words(row_prefix, row_task, row_language))
         except ValueError as error:
             raise ValueError(f"row {len(prefixes)}: {error}") from error
         data = {}

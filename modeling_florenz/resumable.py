@@ -146,7 +146,7 @@ def check_settings(
     """
     names = sorted({*kept, *wanted} - set(free))
     if changed := [name for name in names if kept.get(name) != wanted.get(name)]:
-        raise ValueError(f"{holder} with another {', '.join(changed)}: {fix}")
+        raise ValueError(f"{holder} with other settings ({', '.join(changed)}): {fix}")
 
 
 def read_settings(path: Path, fix: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from loading import Loaded, on_gpu
 from PIL import Image
 from turns import in_turn
 
-from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, PREFIXES, EmojiWorld
+from modeling_florenz.data.emoji_scenes.wording import PREFIXES
+from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, EmojiWorld
 
 
 MAX_SEED = 10_000

@@ -17,7 +17,8 @@ from spotlight import shrink
 from turns import in_turn
 from uploads import Upload, open_picture, upload_image
 
-from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, PAPER_COVERAGE, EmojiWorld
+from modeling_florenz.data.emoji_scenes.coverage import PAPER_COVERAGE
+from modeling_florenz.data.emoji_scenes.world import BACKGROUNDS, EmojiWorld
 from modeling_florenz.inference.attention import Gaze, look_in_languages, probabilities_beside
 from modeling_florenz.inference.gallery.exhibits import OWN_NAMES, UNKNOWN, UNKNOWN_BELOW, as_saying
 

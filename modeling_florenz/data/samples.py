@@ -137,7 +137,7 @@ def _scenes() -> tuple[Any, list[Any]]:
 
 
 def _captions(language: str) -> list[str]:
-    from .emoji_scenes.world import PREFIXES
+    from .emoji_scenes.wording import PREFIXES
 
     world, scenes = _scenes()
     # The world has seven languages; for a trial run in another, English will do.

@@ -65,10 +65,10 @@ def write_texts(
     ```
     """
     processor = captioner.processor
-    words: list[bool | str] = [_first_words(processor, request) for request in requests]
+    words = [processor.first_words(request.prefix, request.task, request.language) for request in requests]
     given: Any = processor(
         text=[processor.prompt(request.task, request.language, request.text) for request in requests],
-        prefix=words,
+        prefix=[word or False for word in words],
     )
     inputs = dict(given)
     prompts = inputs["attention_mask"].sum(1).tolist()
@@ -173,16 +173,6 @@ def _memory(device: torch.device) -> int:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError):  # Windows does not tell
         return 8 * 2**30
-
-
-def _first_words(processor: Any, request: Request) -> bool | str:
-    if request.prefix is not True:
-        return request.prefix
-    if request.language not in processor.prefixes:
-        known = ", ".join(processor.prefixes)
-        raise ValueError(f"there is no prefix for {request.language!r}, only for {known}: give the words themselves")
-    words: str = processor.prefixes[request.language]
-    return words
 
 
 def _cut(inputs: dict[str, torch.Tensor], rows: list[int], prompt: int, prefix: bool) -> dict[str, torch.Tensor]:

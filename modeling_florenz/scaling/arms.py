@@ -4,7 +4,8 @@ from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from ..data.emoji_scenes.world import PAPER_COVERAGE, Coverage, EmojiWorld
+from ..data.emoji_scenes.coverage import PAPER_COVERAGE, Coverage
+from ..data.emoji_scenes.world import EmojiWorld
 from ..data.hiding import Hiding
 from ..yaml_files import read_yaml
 

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..checkpoint.loading import BUNDLED_NAME, load_processor
-from ..data.emoji_scenes.world import LANGUAGES, Coverage, EmojiWorld
+from ..data.emoji_scenes.coverage import Coverage
+from ..data.emoji_scenes.wording import LANGUAGES
+from ..data.emoji_scenes.world import EmojiWorld
 from ..resumable import JsonLines
 from ..tiny.model import build_model
 from ..tiny.tower import IMAGE_SIZE

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..card_template import table
-from ..data.emoji_scenes.world import LANGUAGES
+from ..data.emoji_scenes.wording import LANGUAGES
 from .law_file import stored_law
 from .law_rows import GROUPS, Cell, columns
 from .law_text import offset_words, slope

@@ -6,7 +6,8 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
+from ..data.emoji_scenes.wording import LANGUAGES
+from ..data.emoji_scenes.world import EmojiWorld, Scene
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
+from ..data.emoji_scenes.wording import LANGUAGES
+from ..data.emoji_scenes.world import EmojiWorld, Scene
 from ..evaluation.metrics.scenes import SceneScorer
 from ..evaluation.scene_generation import generate, image_tokens
 from ..modeling_florenz import FlorenzForConditionalGeneration

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..checkpoint.loading import load
-from ..data.emoji_scenes.world import LANGUAGES
+from ..data.emoji_scenes.wording import LANGUAGES
 from ..resumable import write_json
 from ..run_record import run_record
 from .comparison import estimate, scene_scores

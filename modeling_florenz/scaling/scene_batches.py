@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 from transformers import Trainer
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ..data.emoji_scenes.world import Coverage, EmojiWorld
+from ..data.emoji_scenes.coverage import Coverage
+from ..data.emoji_scenes.world import EmojiWorld
 from ..processing_florenz import FlorenzProcessor
 
 

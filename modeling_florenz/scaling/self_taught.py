@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from ..data.emoji_scenes.world import Coverage, EmojiWorld
+from ..data.emoji_scenes.coverage import Coverage
+from ..data.emoji_scenes.world import EmojiWorld
 from ..evaluation.scene_generation import generate
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from ..data.emoji_scenes.world import PREFIXES
+from ..data.emoji_scenes.wording import PREFIXES
 from ..data.image_inputs import find_image_inputs
 from ..data.images import open_image
 from .evaluation_sets import EvaluationSets

@@ -12,7 +12,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from ..data.emoji_scenes.world import LANGUAGES
+from ..data.emoji_scenes.wording import LANGUAGES
 from ..inference.captioner import Captioner
 from ..resumable import write_json
 from ..run_record import run_record

@@ -16,7 +16,8 @@ from PIL import Image
 from tqdm import tqdm
 
 from ..checkpoint.loading import load
-from ..data.emoji_scenes.world import LANGUAGES, EmojiWorld
+from ..data.emoji_scenes.wording import LANGUAGES
+from ..data.emoji_scenes.world import EmojiWorld
 from ..evaluation.metrics.scenes import SceneScorer, normalise
 from ..inference.scoring import perplexities
 from ..modeling_florenz import FlorenzForConditionalGeneration

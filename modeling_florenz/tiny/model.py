@@ -14,7 +14,9 @@ from transformers import GenerationConfig, PreTrainedTokenizerFast
 
 from ..checkpoint.loading import load_model, load_processor
 from ..configuration_florenz import FlorenzConfig
-from ..data.emoji_scenes.world import LANGUAGES, PREFIXES, Coverage, EmojiWorld
+from ..data.emoji_scenes.coverage import Coverage
+from ..data.emoji_scenes.wording import LANGUAGES, PREFIXES
+from ..data.emoji_scenes.world import EmojiWorld
 from ..data.hiding import Hiding
 from ..modeling_florenz import FlorenzForConditionalGeneration
 from ..processing_florenz import FlorenzProcessor, florenz_image_processor

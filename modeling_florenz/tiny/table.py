@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-from ..data.emoji_scenes.world import LANGUAGES
+from ..data.emoji_scenes.wording import LANGUAGES
 from .evaluate import GIVEN, SELF_TAUGHT
 
 

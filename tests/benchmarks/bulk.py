@@ -9,29 +9,28 @@ as are asked for. Parts that are not asked for stay in the file as they are; eac
 import argparse
 import io
 import json
-import sys
+import statistics
 import time
 from collections.abc import Callable
 from functools import partial
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
 import torch
+from bulk_beams import beam_memory, first_token
 from bulk_ways import cache, crews, different, workers
 from PIL import Image
-from transformers.modeling_outputs import BaseModelOutput
 
-from modeling_florenz import Captioner, FlorenzForConditionalGeneration
+from modeling_florenz import Captioner
 from modeling_florenz.data.emoji_scenes import EmojiWorld
 from modeling_florenz.data.images import find_images, open_image
 from modeling_florenz.inference.benchmark import Work, measure
 from modeling_florenz.inference.bulk import caption_in_bulk
 from modeling_florenz.inference.bulk_options import BulkOptions
 from modeling_florenz.inference.together import image_tokens, write_captions
-from modeling_florenz.modeling_florenz import FlorenzLinear
 from modeling_florenz.resumable import write_json
 from modeling_florenz.run_record import run_record
-from modeling_florenz.sizes import config_from_size
 
 
 LARGE = (4000, 3000)
@@ -55,15 +54,19 @@ def languages(captioner: Captioner, photo: bytes, repeats: int) -> dict[str, Any
         image = open_image(io.BytesIO(photo), "photo") if size == "photo" else small
         captioner.caption_languages([image], codes)
 
+    sizes = ("photo", "small")
     works = {
         f"{size}, {count}": Work(partial(caption, size, captioner.languages[:count]))
-        for size in ("photo", "small")
+        for size in sizes
         for count in (1, 6)
     }
     found = measure(works, repeats)
-    return _seconds(found) | {
-        size: found[f"{size}, 6"].seconds / found[f"{size}, 1"].seconds for size in ("photo", "small")
-    }
+    ratios = {size: list(map(truediv, found[f"{size}, 6"].times, found[f"{size}, 1"].times)) for size in sizes}
+    return (
+        _seconds(found)
+        | {size: statistics.median(values) for size, values in ratios.items()}
+        | {f"{size}, rounds": sorted(values) for size, values in ratios.items()}
+    )
 
 
 def candidates(captioner: Captioner, repeats: int) -> dict[str, Any]:
@@ -74,34 +77,6 @@ def candidates(captioner: Captioner, repeats: int) -> dict[str, Any]:
     works = {"together": Work(partial(score, texts)), "alone": Work(lambda: [score([text]) for text in texts])}
     found = measure(works, repeats)
     return _seconds(found) | {"gain": found["alone"].seconds / found["together"].seconds}
-
-
-@torch.inference_mode()
-def first_token(repeats: int) -> dict[str, Any]:
-    """Compare the first token of 4 beams in the 0.4b shape with that of 4 rows, which is what beams were before.
-
-    The rows have keys of their own, and the head is a plain `nn.Linear`.
-    """
-    torch.manual_seed(0)
-    config = config_from_size("0.4b")
-    config.vision_config.depths = [1, 1, 1, 1]  # the tower has no part in it
-    model = FlorenzForConditionalGeneration(config).eval()
-    states = torch.randn(1, 589, config.encoder_config.d_model)
-
-    def write(rows: int, beams: int) -> None:
-        encoded = BaseModelOutput(last_hidden_state=states.expand(rows, -1, -1).clone())
-        mask = torch.ones(rows, states.shape[1], dtype=torch.long)
-        model.generate(
-            encoder_outputs=encoded, attention_mask=mask, num_beams=beams, min_new_tokens=1, max_new_tokens=1
-        )
-
-    def write_before() -> None:
-        smallest, FlorenzLinear.smallest = FlorenzLinear.smallest, sys.maxsize
-        write(4, 1)
-        FlorenzLinear.smallest = smallest
-
-    found = measure({"4 beams": Work(partial(write, 1, 4)), "4 rows": Work(write_before)}, repeats)
-    return _seconds(found) | {"gain": found["4 rows"].seconds / found["4 beams"].seconds}
 
 
 @torch.inference_mode()
@@ -120,10 +95,13 @@ def lengths(captioner: Captioner, repeats: int) -> dict[str, Any]:
 
 def many(captioner: Captioner, files: list[bytes], count: int, batch: int, marks: list[int]) -> dict[str, Any]:
     """Caption files one after another; return images a second, CPU time and the memory after some of them."""
+    options = BulkOptions(batch_size=batch, num_beams=1)
+    for _ in caption_in_bulk(captioner, different(files, 2 * batch, count), options):
+        pass  # what only a first image costs
     images = different(files, count)
     done, seconds, memory, work = 0, {}, {}, {}
     start, began = time.perf_counter(), time.process_time()
-    for block in caption_in_bulk(captioner, images, BulkOptions(batch_size=batch, num_beams=1)):
+    for block in caption_in_bulk(captioner, images, options):
         problems = [image.problem for image in block if image.problem]
         if problems:
             raise SystemExit(problems[0])
@@ -200,6 +178,7 @@ def main() -> None:
         "languages": lambda: languages(captioner, files[0], repeats),
         "candidates": lambda: candidates(captioner, repeats),
         "first": lambda: first_token(repeats),
+        "beams": lambda: beam_memory(repeats),
         "lengths": lambda: lengths(captioner, repeats),
         "small": lambda: many(
             captioner, _small_files(), arguments.small, arguments.batch_size, [100, 1000, arguments.small]

@@ -106,7 +106,9 @@ def test_other_settings_are_refused_by_name_and_nothing_is_lost(folder, tmp_path
         (["--via", "en"], "via"),
     ):
         assert caption(folder, "--output", output, *more) == 2
-        assert f"holds captions with another {name}: give another --output, or take --overwrite" in counted(capsys)
+        assert f"holds captions with other settings ({name}): give another --output, or take --overwrite" in counted(
+            capsys
+        )
     assert output.read_bytes() == before
     assert caption(folder, "--output", output, "--prepend", "x ", "--overwrite") == 0
     assert [line["text"] for line in lines(output)] == [
@@ -182,7 +184,7 @@ def test_captions_of_other_pixels_are_not_mixed(folder, tmp_path, capsys) -> Non
     output = tmp_path / "captions.jsonl"
     assert caption(folder, "--output", output, "--fast-decode") == 0
     assert caption(folder, "--output", output) == 2
-    assert "holds captions with another fast_decode" in capsys.readouterr().err
+    assert "holds captions with other settings (fast_decode)" in capsys.readouterr().err
 
 
 def test_reading_ends_with_the_command(folder) -> None:

@@ -9,7 +9,7 @@ from PIL import Image
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli import main
-from modeling_florenz.data.emoji_scenes.world import LANGUAGES
+from modeling_florenz.data.emoji_scenes.wording import LANGUAGES
 
 
 SAMPLE = BUNDLED_MODEL / "sample.png"

@@ -8,7 +8,7 @@ import pytest
 
 from modeling_florenz.data.dataset_info import Part
 from modeling_florenz.data.datasets import DATASETS, find_dataset
-from modeling_florenz.data.emoji_scenes.world import PREFIXES
+from modeling_florenz.data.emoji_scenes.wording import PREFIXES
 from modeling_florenz.processing_florenz import TASKS
 
 

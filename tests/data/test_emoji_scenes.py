@@ -7,7 +7,9 @@ from dataclasses import replace
 import pytest
 from emoji_worlds import scene_of
 
-from modeling_florenz.data.emoji_scenes.world import LANGUAGES, PAPER_COVERAGE, PREFIXES, Coverage, EmojiWorld, Scene
+from modeling_florenz.data.emoji_scenes.coverage import PAPER_COVERAGE, Coverage
+from modeling_florenz.data.emoji_scenes.wording import LANGUAGES, PREFIXES
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld, Scene
 from modeling_florenz.data.hiding import Hiding
 
 

@@ -10,7 +10,8 @@ from emoji_worlds import scene_of
 from PIL import Image
 
 from modeling_florenz.data.emoji_scenes import world as world_module
-from modeling_florenz.data.emoji_scenes.world import PREFIXES, EmojiWorld, Scene
+from modeling_florenz.data.emoji_scenes.wording import PREFIXES
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld, Scene
 
 
 COLOURS = ("red", "blue", "green", "yellow", "purple", "brown", "grey", "white")

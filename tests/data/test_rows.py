@@ -3,8 +3,9 @@
 import pytest
 from datasets import Dataset
 
+from modeling_florenz.data.emoji_scenes.coverage import Coverage
 from modeling_florenz.data.emoji_scenes.rows import SceneRows
-from modeling_florenz.data.emoji_scenes.world import Coverage, EmojiWorld
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.data.rows import JoinedRows, TableRows, join
 
 

@@ -36,13 +36,15 @@ def test_the_same_run_again_asks_the_model_nothing(finished):
 
 
 def test_other_weights_under_the_old_name_are_refused(finished):
-    with pytest.raises(ValueError, match="holds predictions with another weights_digest: give another --output"):
+    with pytest.raises(
+        ValueError, match=r"holds predictions with other settings \(weights_digest\): give another --output"
+    ):
         run_benchmark("commute", Stub(digest="1"), finished)
 
 
 def test_another_version_of_the_package_is_refused(finished, monkeypatch):
     monkeypatch.setattr(predictions, "__version__", "0.0.1")
-    with pytest.raises(ValueError, match="with another package_version"):
+    with pytest.raises(ValueError, match=r"with other settings \(package_version\)"):
         run_benchmark("commute", Stub(), finished)
 
 
@@ -87,7 +89,7 @@ def test_results_beside_predictions_of_another_model_are_not_compared(finished, 
     run_benchmark("commute", Stub(digest="1"), other)
     shutil.rmtree(finished.output / "commute")
     shutil.copytree(other.output / "commute", finished.output / "commute")
-    with pytest.raises(ValueError, match="with another weights_digest"):
+    with pytest.raises(ValueError, match=r"with other settings \(weights_digest\)"):
         list(compare(finished.output, other.output, finished.data))
 
 
@@ -106,7 +108,7 @@ def test_new_weights_in_the_old_folder_are_not_scored_as_the_old_ones(tmp_path, 
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     capsys.readouterr()
     assert main(command) == 2
-    assert "holds predictions with another weights_digest: give another --output" in capsys.readouterr().err
+    assert "holds predictions with other settings (weights_digest): give another --output" in capsys.readouterr().err
 
 
 def test_a_fingerprint_tells_weights_adapter_settings_and_processor_apart():

@@ -95,7 +95,7 @@ def test_a_second_run_generates_only_what_is_missing_and_ends_with_the_same_file
     assert path.read_bytes() == complete
     assert again.asked == [json.loads(line)["key"] for line in lines[3:]]
     assert second["scores"] == first["scores"]
-    with pytest.raises(ValueError, match="predictions with another image: give another --output"):
+    with pytest.raises(ValueError, match=r"predictions with other settings \(image\): give another --output"):
         run_benchmark("coco_karpathy", again, replace(options, protocol=replace(GREEDY, image="blank")))
 
 
@@ -103,7 +103,9 @@ def test_predictions_for_grey_stand_ins_are_not_taken_for_those_of_the_images(tm
     data = write_samples(tmp_path / "data", "coco_karpathy", ["en"], "test")
     options = EvaluationOptions("stub", data, tmp_path / "out", GREEDY, stand_in=True)
     run_benchmark("coco_karpathy", Stub(), options)
-    with pytest.raises(ValueError, match="predictions with another stand_in_images: give another --output"):
+    with pytest.raises(
+        ValueError, match=r"predictions with other settings \(stand_in_images\): give another --output"
+    ):
         run_benchmark("coco_karpathy", Stub(), replace(options, stand_in=False))
 
 

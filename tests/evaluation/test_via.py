@@ -55,7 +55,7 @@ def test_predictions_of_another_way_are_not_mixed(tmp_path):
     data = write_samples(tmp_path / "data", "multi30k_captions", ["de"], "test_2016")
     options = EvaluationOptions("stub", data, tmp_path / "out", GREEDY, languages=["de"])
     run_benchmark("multi30k_captions", Stub(), options)
-    with pytest.raises(ValueError, match="holds predictions with another via: give another --output"):
+    with pytest.raises(ValueError, match=r"holds predictions with other settings \(via\): give another --output"):
         run_benchmark("multi30k_captions", Stub(), replace(options, protocol=replace(GREEDY, via="en")))
 
 

@@ -171,7 +171,7 @@ def test_ragged_prefixes_are_padded_on_the_left_with_a_mask(processor):
     ],
 )
 def test_the_standard_prefix_is_for_captions_in_a_language(processor, arguments):
-    with pytest.raises(ValueError, match="prefix=True is for captions"):
+    with pytest.raises(ValueError, match="has no prefix of its own, only captions in"):
         processor(**arguments, prefix=True)
 
 

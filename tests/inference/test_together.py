@@ -89,7 +89,14 @@ def test_captions_of_several_tasks_come_by_task_and_language(captioner: Captione
         assert row[task, "fr"] == found[1][task, "fr"]
 
 
-def test_a_language_without_a_prefix_is_one_sentence(captioner: Captioner, features: torch.Tensor) -> None:
+@pytest.mark.parametrize(("task", "language", "text"), [("caption", "zh", None), ("translate", "de", "A dog.")])
+def test_a_text_without_a_prefix_of_its_own_is_one_sentence_here_as_in_the_processor(
+    captioner: Captioner, features: torch.Tensor, task: str, language: str, text: str | None
+) -> None:
     del captioner.processor.prefixes["zh"]
-    with pytest.raises(ValueError, match="there is no prefix for 'zh', only for de, en, es, fr, ru: give the words"):
-        write_texts(captioner, features, [Request(0, "caption", "zh", prefix=True)])
+    says = f"task '{task}' in '{language}' has no prefix of its own, only captions in de, en, es, fr, ru have: give"
+    with pytest.raises(ValueError, match=says):
+        write_texts(captioner, features, [Request(0, task, language, text, prefix=True)])
+    with pytest.raises(ValueError, match=says):
+        image = Image.new("RGB", (64, 64))
+        captioner.processor(images=image, task=task, language=language, text=text, prefix=True)

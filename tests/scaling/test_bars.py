@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import yaml
 
-from modeling_florenz.data.emoji_scenes.world import LANGUAGES, EmojiWorld
+from modeling_florenz.data.emoji_scenes.wording import LANGUAGES
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.scaling.arms import hidden_half, read_experiment
 from modeling_florenz.scaling.bars import decide
 from modeling_florenz.scaling.comparison import UNTAUGHT, estimate, scene_scores

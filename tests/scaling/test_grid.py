@@ -80,7 +80,7 @@ def test_the_smallest_study_has_one_row_a_run_and_is_not_repeated(grid, capsys):
     before = rows.read_bytes()
     grid.write_text(GRID.replace("learning_rate: 1.0e-3", "learning_rate: 2.0e-3"))
     assert main(command) == 2
-    assert "holds runs of a grid with another learning_rate: give another --folder" in capsys.readouterr().err
+    assert "holds runs of a grid with other settings (learning_rate): give another --folder" in capsys.readouterr().err
     assert rows.read_bytes() == before
 
 

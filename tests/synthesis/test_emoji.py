@@ -60,7 +60,7 @@ def test_a_second_run_changes_nothing(made: Path) -> None:
 
 def test_a_changed_seed_is_refused_and_named(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert _synthesize(made, "--set", "seed=1") == 2
-    assert "shards made with another seed" in capsys.readouterr().err
+    assert "shards made with other settings (seed)" in capsys.readouterr().err
 
 
 def test_training_reads_the_rows_of_each_language_with_their_images(made: Path) -> None:

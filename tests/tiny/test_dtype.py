@@ -6,8 +6,9 @@ from safetensors.torch import load_file
 from transformers import Trainer, TrainingArguments
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+from modeling_florenz.data.emoji_scenes.coverage import Coverage
 from modeling_florenz.data.emoji_scenes.rows import SceneRows
-from modeling_florenz.data.emoji_scenes.world import Coverage, EmojiWorld
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.processing_florenz import FlorenzProcessor
 from modeling_florenz.tiny.model import export

@@ -86,5 +86,7 @@ def test_a_run_does_not_go_on_from_other_weights_of_the_same_name(tmp_path):
     weights = load_file(base / "model.safetensors")
     name = "model.decoder.norm.weight"
     save_file({**weights, name: weights[name] + 0.5}, base / "model.safetensors", {"format": "pt"})
-    with pytest.raises(ValueError, match="run holds a run with another base model: choose another output_dir"):
+    with pytest.raises(
+        ValueError, match=r"run holds a run with other settings \(base model\): choose another output_dir"
+    ):
         prepare(data)

@@ -92,7 +92,9 @@ def test_what_a_killed_run_made_is_not_made_again(tmp_path):
 
 def test_what_another_model_made_is_refused(tmp_path):
     _rehearse(Model(), tmp_path / "rehearsal.jsonl")
-    with pytest.raises(ValueError, match=r"rehearsal\.jsonl was made with another weights_digest: remove both"):
+    with pytest.raises(
+        ValueError, match=r"rehearsal\.jsonl was made with other settings \(weights_digest\): remove both"
+    ):
         _rehearse(Model(1.0), tmp_path / "rehearsal.jsonl")
 
 

@@ -136,7 +136,7 @@ def test_a_half_written_checkpoint_is_passed_over(tmp_path):
 
 def test_another_recipe_does_not_go_on_from_a_run(tmp_path):
     fine_tune(small_recipe(tmp_path / "run", max_steps=2))
-    with pytest.raises(ValueError, match="holds a run with another learning_rate"):
+    with pytest.raises(ValueError, match=r"holds a run with other settings \(learning_rate\)"):
         fine_tune(small_recipe(tmp_path / "run", max_steps=3, learning_rate=0.5))
 
 

@@ -9,7 +9,8 @@ from datasets import Dataset, Features, Image, Sequence, Value
 from tqdm import tqdm
 
 from .rows import TEST_SEED
-from .world import PREFIXES, EmojiWorld
+from .wording import PREFIXES
+from .world import EmojiWorld
 
 
 LANGUAGES = tuple(PREFIXES)

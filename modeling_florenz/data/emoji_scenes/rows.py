@@ -9,7 +9,8 @@ from typing import Any
 from ..dataset_info import Part
 from ..datasets import DATASETS
 from ..rows import Rows
-from .world import Coverage, EmojiWorld, Scene
+from .coverage import Coverage
+from .world import EmojiWorld, Scene
 
 
 TEST_SEED = 2025  # of the held-out scenes on which results are published; training draws from other seeds

@@ -7,7 +7,6 @@ Everything is a function of split, index and seed: nothing is stored, and every 
 import hashlib
 import json
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -19,60 +18,16 @@ import numpy as np
 from PIL import Image
 
 from ..hiding import Hiding
+from .coverage import Coverage
+from .wording import COLOURS, POSITIONS, PREFIXES, TASKS, caption_of, check, check_pair, detailed_caption_of
 
 
-LANGUAGES = ("en", "de", "fr", "es", "ru", "zh")
-TASKS = ("caption", "detailed_caption", "translate")
-PREFIXES = {
-    "en": "A picture of",
-    "de": "Ein Bild:",
-    "fr": "Une image :",
-    "es": "Una imagen:",
-    "ru": "Картинка:",
-    "zh": "图片：",
-    "it": "Un'immagine:",
-}
-PAPER_COVERAGE = (
-    *((task, language) for language in ("en", "de") for task in ("caption", "detailed_caption")),
-    *(("translate", language) for language in ("de", "fr", "es", "ru", "zh")),
-)
-
-_CONJUNCTIONS = {"en": "and", "de": "und", "fr": "et", "es": "y", "ru": "и", "it": "e"}
-_PLACES = {  # background, left, middle, right
-    "en": ("Background", "Left", "Middle", "Right"),
-    "de": ("Hintergrund", "Links", "Mitte", "Rechts"),
-    "fr": ("Fond", "À gauche", "Au centre", "À droite"),
-    "es": ("Fondo", "Izquierda", "Centro", "Derecha"),
-    "ru": ("Фон", "Слева", "В центре", "Справа"),
-    "zh": ("背景", "左", "中", "右"),
-    "it": ("Sfondo", "Sinistra", "Centro", "Destra"),
-}
-_POSITIONS = {1: (2,), 2: (1, 3), 3: (1, 2, 3)}  # number of nouns -> indices into _PLACES
-_COLOURS = {  # in the order of _RGB
-    "en": ("red", "blue", "green", "yellow", "purple", "brown", "grey", "white"),
-    "de": ("rot", "blau", "grün", "gelb", "lila", "braun", "grau", "weiß"),
-    "fr": ("rouge", "bleu", "vert", "jaune", "violet", "marron", "gris", "blanc"),
-    "es": ("rojo", "azul", "verde", "amarillo", "morado", "marrón", "gris", "blanco"),
-    "ru": ("красный", "синий", "зеленый", "желтый", "фиолетовый", "коричневый", "серый", "белый"),
-    "zh": ("红色", "蓝色", "绿色", "黄色", "紫色", "棕色", "灰色", "白色"),
-    "it": ("rosso", "blu", "verde", "giallo", "viola", "marrone", "grigio", "bianco"),
-}
 _RGB = tuple(map(bytes.fromhex, ("cd3c37", "3c69cd", "4ba04b", "eed046", "9150b4", "78502d", "8c8c8c", "f0f0f0")))
-BACKGROUNDS = {name: f"#{colour.hex()}" for name, colour in zip(_COLOURS["en"], _RGB, strict=True)}
+BACKGROUNDS = {name: f"#{colour.hex()}" for name, colour in zip(COLOURS["en"], _RGB, strict=True)}
 _DATA = Path(__file__).parent / "emoji"
 ATLAS = _DATA / "atlas.webp"
 COLUMNS = 24  # sprites in a row of the atlas
 _HELD_OUT = 0.08  # share of the pairs of nouns that never meet in a training scene
-
-
-def _check(what: str, value: object, valid: Sequence[object]) -> None:
-    if value not in valid:
-        raise ValueError(f"{what} must be one of {', '.join(map(str, valid))}, not {value!r}.")
-
-
-def _check_pair(task: str, language: str) -> None:
-    _check("task", task, TASKS)
-    _check("language", language, [known for known in PREFIXES if task != "translate" or known != "en"])
 
 
 @dataclass(frozen=True)
@@ -96,41 +51,8 @@ class Scene:
     seed: int
 
     def __post_init__(self) -> None:
-        _check("number of nouns", len(self.nouns), tuple(_POSITIONS))
-        _check("background", self.background, _COLOURS["en"])
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Choose the (task, language) pairs that training sees, and what the sources of translations hide.
-
-    `hiding` hides nouns of a source; `hidden_sources` is the probability that the whole sentence is hidden.
-    """
-
-    pairs: tuple[tuple[str, str], ...] = PAPER_COVERAGE
-    hiding: Hiding = Hiding()
-    hidden_sources: float = 0.0
-
-    def __post_init__(self) -> None:
-        if not self.pairs:
-            raise ValueError(f"pairs must hold at least one (task, language) pair, not {self.pairs!r}.")
-        for task, language in self.pairs:
-            _check_pair(task, language)
-        self.hiding.check_languages([language for language in PREFIXES if language != "en"])
-        if not 0.0 <= self.hidden_sources <= 1.0:
-            raise ValueError(f"hidden_sources must be a share from 0 to 1, not {self.hidden_sources!r}.")
-        if self.hidden_sources and self.hiding.mode in ("partial", "whole"):
-            raise ValueError(
-                f"hidden_sources is {self.hidden_sources!r} beside hiding {self.hiding.mode}: use hiding "
-                "independent or leave hidden_sources out"
-            )
-
-    def draw(self, rng: random.Random) -> tuple[str, str]:
-        """Draw a pair: every language to caption in and every language to translate into has the same share."""
-        groups: dict[tuple[bool, str], list[tuple[str, str]]] = {}
-        for task, language in self.pairs:
-            groups.setdefault((task == "translate", language), []).append((task, language))
-        return rng.choice(rng.choice(list(groups.values())))
+        check("number of nouns", len(self.nouns), tuple(POSITIONS))
+        check("background", self.background, COLOURS["en"])
 
 
 @cache
@@ -144,7 +66,7 @@ class EmojiWorld:
     """Draw and describe scenes over a vocabulary of nouns, core or all, as square images of `image_size` pixels."""
 
     def __init__(self, vocabulary: str = "core", image_size: int = 96) -> None:
-        _check("vocabulary", vocabulary, ("core", "all"))
+        check("vocabulary", vocabulary, ("core", "all"))
         if image_size < 16:
             raise ValueError(f"image_size must be at least 16 pixels, not {image_size!r}.")
         nouns = [Noun(**noun) for noun in json.loads((_DATA / "nouns.json").read_text(encoding="utf-8"))]
@@ -164,9 +86,9 @@ class EmojiWorld:
         A fixed share of the pairs of nouns is held out: a training scene shows none of them, a test scene at least
         one. Test scenes therefore have two or three nouns, whatever else `objects` allows.
         """
-        _check("split", split, ("train", "test"))
+        check("split", split, ("train", "test"))
         for number in objects:
-            _check("objects", number, tuple(_POSITIONS))
+            check("objects", number, tuple(POSITIONS))
         numbers = [number for number in objects if split == "train" or number > 1]
         if not numbers:
             raise ValueError(f"objects must allow {'2 or 3' if split == 'test' else '1, 2 or 3'}, not {objects!r}.")
@@ -177,13 +99,13 @@ class EmojiWorld:
         nouns: tuple[int, ...] = ()
         while not nouns or self.shows_held_out(nouns) != (split == "test"):
             nouns = tuple(rng.sample(range(len(self.nouns)), number))
-        return Scene(nouns, rng.choice(_COLOURS["en"]), rng.getrandbits(32))
+        return Scene(nouns, rng.choice(COLOURS["en"]), rng.getrandbits(32))
 
     def from_emoji(self, emoji: list[str], background: str = "white", seed: int = 0) -> Scene:
         """Return the scene that shows one to three emoji, left to right."""
         known = {noun.emoji.replace("\ufe0f", ""): index for index, noun in enumerate(self.nouns)}
         for symbol in emoji:
-            _check("emoji", symbol.replace("\ufe0f", ""), tuple(known))
+            check("emoji", symbol.replace("\ufe0f", ""), tuple(known))
         return Scene(tuple(known[symbol.replace("\ufe0f", "")] for symbol in emoji), background, seed)
 
     def layout(self, scene: Scene) -> list[tuple[int, int, int]]:
@@ -208,7 +130,7 @@ class EmojiWorld:
         rng = random.Random(f"render/{scene.seed}")
         waves = [[rng.gauss(0, 9 / (1 + row + column)) for column in range(6)] for row in range(6)]
         shade = self._waves @ np.array(waves, np.float32) @ self._waves.T
-        colour = [channel + rng.uniform(-12, 12) for channel in _RGB[_COLOURS["en"].index(scene.background)]]
+        colour = [channel + rng.uniform(-12, 12) for channel in _RGB[COLOURS["en"].index(scene.background)]]
         image = Image.fromarray(np.clip(shade[:, :, None] + np.array(colour, np.float32), 0, 255).astype(np.uint8))
         for position, (noun, (left, top, size)) in enumerate(zip(scene.nouns, self.layout(scene), strict=True)):
             if position not in without:
@@ -218,24 +140,24 @@ class EmojiWorld:
 
     def caption(self, scene: Scene, language: str) -> str:
         """Name the things of a scene in a language."""
-        return _caption(self._names(scene, language), language)
+        return caption_of(self._names(scene, language), language)
 
     def detailed_caption(self, scene: Scene, language: str) -> str:
         """Name the background and, place by place, the things of a scene in a language."""
-        return _detailed_caption(scene.background, self._names(scene, language), language)
+        return detailed_caption_of(scene.background, self._names(scene, language), language)
 
     def source(self, scene: Scene, style: str, hidden: Sequence[bool] = (), rng: random.Random | None = None) -> str:
         """Describe a scene in English; `hidden` says, noun by noun, which of them only the image shows.
 
         A hidden noun is replaced by its broader word or, as often, by "something", as `rng` decides.
         """
-        _check("style", style, TASKS[:2])
+        check("style", style, TASKS[:2])
         words = self._names(scene, "en")
         rng = rng or random.Random(self.key(scene))
         for position, hide in enumerate(hidden):
             if hide:
                 words[position] = rng.choice((self.nouns[scene.nouns[position]].broader or "something", "something"))
-        return _caption(words, "en") if style == "caption" else _detailed_caption(scene.background, words, "en")
+        return caption_of(words, "en") if style == "caption" else detailed_caption_of(scene.background, words, "en")
 
     def example(
         self, scene: Scene, task: str, language: str, rng: random.Random, hiding: Hiding | None = None
@@ -251,7 +173,7 @@ class EmojiWorld:
         Raises:
             ValueError: task and language do not fit, or `hiding` names an unknown thing.
         """
-        _check_pair(task, language)
+        check_pair(task, language)
         hiding = hiding or Hiding()
         if unknown := set(hiding.things) - self._keys:
             raise ValueError(f"hidden_things must be keys of the world's nouns, not {min(unknown)!r}")
@@ -299,7 +221,7 @@ class EmojiWorld:
 
     def ambiguous_texts(self, count: int, seed: int, language: str, split: str = "test") -> list[dict[str, Any]]:
         """Return the items of `ambiguous_pairs`, or such of training scenes, with their `scene` for the image."""
-        _check_pair("translate", language)
+        check_pair("translate", language)
         items: list[dict[str, Any]] = []
         index = 0
         while len(items) < 2 * count:
@@ -311,7 +233,7 @@ class EmojiWorld:
             words = self._names(scene, "en")
             words[position] = str(self.nouns[scene.nouns[position]].broader)
             for shown, other in ((scene, twin), (twin, scene)):
-                item = {"scene": shown, "source": _caption(words, "en"), "language": language}
+                item = {"scene": shown, "source": caption_of(words, "en"), "language": language}
                 texts = {"correct": self.caption(shown, language), "incorrect": self.caption(other, language)}
                 items.append(item | texts | {"key": self.key(shown)})
         return items
@@ -332,7 +254,7 @@ class EmojiWorld:
         return any(_held_out(*sorted((self.nouns[a].key, self.nouns[b].key))) for a, b in combinations(nouns, 2))
 
     def _names(self, scene: Scene, language: str) -> list[str]:
-        _check("language", language, tuple(PREFIXES))
+        check("language", language, tuple(PREFIXES))
         return [self.nouns[noun].names[language] for noun in scene.nouns]
 
     def key(self, scene: Scene) -> str:
@@ -353,20 +275,3 @@ class EmojiWorld:
 def _held_out(first: str, second: str) -> bool:
     # A hash decides, so that the split of a pair depends neither on the vocabulary nor on the process.
     return int.from_bytes(hashlib.sha256(f"{first}+{second}".encode()).digest()[:4], "big") < _HELD_OUT * 2**32
-
-
-def _caption(words: list[str], language: str) -> str:
-    last = words[-1]
-    if language == "zh":
-        return f"{PREFIXES[language]}{'和'.join(filter(None, ('、'.join(words[:-1]), last)))}。"
-    # Spanish "y" becomes "e" before the sound i; words in "hia" and "hie" do not start with it.
-    conjunction = "e" if language == "es" and re.match("[ií]|h[ií](?![ae])", last) else _CONJUNCTIONS[language]
-    return f"{PREFIXES[language]} {f' {conjunction} '.join(filter(None, (', '.join(words[:-1]), last)))}."
-
-
-def _detailed_caption(background: str, words: list[str], language: str) -> str:
-    colour = _COLOURS[language][_COLOURS["en"].index(background)]
-    places = [_PLACES[language][place] for place in (0, *_POSITIONS[len(words)])]
-    colon, stop = {"zh": ("：", "。"), "fr": (" : ", ". ")}.get(language, (": ", ". "))
-    parts = zip(places, (colour, *words), strict=True)
-    return "".join(f"{place}{colon}{word}{stop}" for place, word in parts).rstrip()

@@ -5,7 +5,8 @@ import unicodedata
 from collections import defaultdict
 from statistics import mean
 
-from ...data.emoji_scenes.world import PREFIXES, EmojiWorld, Scene
+from ...data.emoji_scenes.wording import PREFIXES
+from ...data.emoji_scenes.world import EmojiWorld, Scene
 
 
 def normalise(text: str) -> str:

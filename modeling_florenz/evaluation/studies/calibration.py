@@ -10,7 +10,8 @@ from typing import Any
 from PIL import Image
 
 from ...checkpoint.loading import LoadedModel
-from ...data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
+from ...data.emoji_scenes.wording import LANGUAGES
+from ...data.emoji_scenes.world import EmojiWorld, Scene
 from ..scene_generation import generate, tokens_of_images
 from .named_things import Names, name_spans, score_names
 from .study import SCENES, SEED, measure_models, parse

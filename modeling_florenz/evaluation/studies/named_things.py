@@ -8,7 +8,8 @@ import torch
 from PIL import Image
 from transformers.modeling_outputs import BaseModelOutputWithPooling
 
-from ...data.emoji_scenes.world import PREFIXES, EmojiWorld
+from ...data.emoji_scenes.wording import PREFIXES
+from ...data.emoji_scenes.world import EmojiWorld
 from ...modeling_florenz import FlorenzForConditionalGeneration
 from ...processing_florenz import FlorenzProcessor
 from ..metrics.scenes import normalise

@@ -7,7 +7,8 @@
 from typing import Any
 
 from ...checkpoint.loading import LoadedModel
-from ...data.emoji_scenes.world import LANGUAGES, PREFIXES, EmojiWorld
+from ...data.emoji_scenes.wording import LANGUAGES, PREFIXES
+from ...data.emoji_scenes.world import EmojiWorld
 from ..scene_generation import generate, image_tokens
 from .named_things import Names, name_spans
 from .study import SCENES, SEED, measure_models, parse

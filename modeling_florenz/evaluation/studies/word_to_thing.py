@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from ...checkpoint.loading import LoadedModel
-from ...data.emoji_scenes.world import LANGUAGES, EmojiWorld, Scene
+from ...data.emoji_scenes.wording import LANGUAGES
+from ...data.emoji_scenes.world import EmojiWorld, Scene
 from ...modeling_florenz import FlorenzForConditionalGeneration
 from ..scene_generation import image_tokens, tokens_of_images
 from .named_things import score_names

@@ -103,13 +103,11 @@ class Understanding:
         """
         try:
             self._processor.prompt(text.task, text.language, text.source)
+            self._processor.first_words(text.prefix, text.task, text.language)
         except ValueError as error:
             raise RequestError(400, str(error)) from None
         if text.task in CAPTIONS and not has_image:
             raise RequestError(400, f"task {text.task!r} needs an image: send one as a data address")
-        if text.prefix is True and text.language not in self._processor.prefixes:
-            known = ", ".join(self._processor.prefixes)
-            raise RequestError(400, f"there is no prefix for {text.language!r}, only for {known}")
         try:
             self.count_prompt(text)
         except ValueError:

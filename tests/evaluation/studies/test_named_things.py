@@ -3,7 +3,8 @@
 import pytest
 
 from modeling_florenz.checkpoint.loading import load
-from modeling_florenz.data.emoji_scenes.world import LANGUAGES, PREFIXES, EmojiWorld
+from modeling_florenz.data.emoji_scenes.wording import LANGUAGES, PREFIXES
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.evaluation.scene_generation import image_tokens
 from modeling_florenz.evaluation.studies.named_things import Names, name_spans, score_names
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from modeling_florenz.checkpoint.loading import load
-from modeling_florenz.data.emoji_scenes.world import LANGUAGES, PREFIXES, EmojiWorld
+from modeling_florenz.data.emoji_scenes.wording import LANGUAGES, PREFIXES
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.evaluation.studies import calibration, prefix_dose, word_to_thing
 from modeling_florenz.evaluation.studies.study import measure_models, parse
 
