@@ -150,10 +150,11 @@ def chunked_cross_entropy(
 class FlorenzLinear(nn.Linear):
     """Apply a large matrix to few rows, as decoding does, about as fast as a CPU reads the matrix.
 
-    For up to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread. Here 2 to 4
-    rows are the second factor; for other numbers each block of 32 outputs stays in the cache while all rows use it. A
-    single row in bfloat16 is the second factor too. Anything else is as in `nn.Linear`: other devices, training,
-    compiled or quantized models, small matrices, and a bias in bfloat16, which would be rounded twice.
+    For up to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread. Here up to 4
+    rows are the second factor, if outputs are at least as many as inputs; otherwise each block of 32 outputs stays in
+    the cache while all rows use it. A single row in bfloat16 is two rows of twice the width, half of them zeros, as
+    long rows are read faster. Anything else is as in `nn.Linear`: other devices, training, compiled or quantized
+    models, small matrices, and a bias in bfloat16, which would be rounded twice.
     """
 
     block = 32  # outputs
@@ -176,12 +177,18 @@ class FlorenzLinear(nn.Linear):
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, -1)
-        if exact and not 2 <= rows <= 4:
+        if not exact:
+            outputs = nn.functional.linear(
+                torch.block_diag(states, states), self.weight.view(-1, 2 * self.in_features)
+            )
+            outputs = outputs.T.reshape(1, -1)  # a row of the view held two outputs
+        elif rows <= 4 and self.out_features >= self.in_features:
+            columns = (states if rows > 1 else states.repeat(2, 1)).T  # one thread would multiply a single column
+            outputs = (self.weight @ columns)[:, :rows].T
+        else:
             blocks = self.weight.view(-1, self.block, self.in_features)
             outputs = states.expand(len(blocks), -1, -1) @ blocks.transpose(1, 2)
             outputs = outputs.transpose(0, 1).reshape(rows, -1)
-        else:
-            outputs = (self.weight @ states.T).T
         outputs = outputs if self.bias is None else outputs + self.bias
         return outputs.reshape(*hidden_states.shape[:-1], -1).contiguous()
 

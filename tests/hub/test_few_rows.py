@@ -19,9 +19,9 @@ def used(monkeypatch) -> Iterator[list[torch.Tensor]]:
     yield calls
 
 
-def _linear(dtype: torch.dtype, bias: bool = True) -> FlorenzLinear:
+def _linear(dtype: torch.dtype, bias: bool = True, outputs: int = 128) -> FlorenzLinear:
     torch.manual_seed(0)
-    linear = FlorenzLinear(96, 64, bias).to(dtype)
+    linear = FlorenzLinear(96, outputs, bias).to(dtype)
     linear.smallest = 1  # instance attribute: real ones are too large for a test
     return linear
 
@@ -31,8 +31,9 @@ def _linear(dtype: torch.dtype, bias: bool = True) -> FlorenzLinear:
     [(torch.float32, rows, bias) for rows in (1, 2, 4, 5, 15) for bias in (True, False)]
     + [(torch.bfloat16, 1, False)],
 )
-def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, used) -> None:
-    linear, states = _linear(dtype, bias), torch.randn(rows, 1, 96).to(dtype)
+@pytest.mark.parametrize("outputs", [64, 128])
+def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, outputs, used) -> None:
+    linear, states = _linear(dtype, bias, outputs), torch.randn(rows, 1, 96).to(dtype)
     plain = nn.functional.linear(states, linear.weight, linear.bias)
     with torch.no_grad():
         fast = linear(states)
