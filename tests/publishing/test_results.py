@@ -31,6 +31,24 @@ def test_every_result_says_where_it_comes_from(path: Path) -> None:
     assert result["command"]
 
 
+def _missing(text: str) -> list[str]:
+    """Find the scripts, tests and modules of a result's commands that are not there, or not any more."""
+    files = re.findall(r"(?:tests|space|modeling_florenz)/[\w/]+\.py", text)
+    modules = [name.replace(".", "/") for name in re.findall(r"-m (modeling_florenz[\w.]*)", text)]
+    found = [*files, *(f"{name}/__main__.py" if (ROOT / name).is_dir() else f"{name}.py" for name in modules)]
+    return [name for name in found if not (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
+def test_what_a_command_runs_is_there(path: Path) -> None:
+    assert not _missing(path.read_text(encoding="utf-8"))
+
+
+def test_a_command_whose_script_was_moved_is_seen() -> None:
+    moved = "python tests/benchmark_loss.py; python -m modeling_florenz.evaluation.check_paper --all"
+    assert _missing(moved) == ["tests/benchmark_loss.py", "modeling_florenz/evaluation/check_paper.py"]
+
+
 TABLES = [path for path in RESULTS if json.loads(path.read_text(encoding="utf-8")).get("table")]
 
 
