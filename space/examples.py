@@ -6,6 +6,7 @@ from typing import Any
 
 import gradio as gr
 from loading import Loaded
+from PIL import Image
 from problems import wired
 
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
@@ -32,6 +33,12 @@ def example(loaded: Loaded, name: str) -> str:
     return str(loaded.examples / f"{name}.png")
 
 
+def open_example(path: str) -> Image.Image:
+    """Open one of the pictures above."""
+    with Image.open(path) as file:
+        return file.convert("RGB")
+
+
 def try_on_click(
     rows: list[list[Any]],
     inputs: list[Any],
@@ -41,8 +48,12 @@ def try_on_click(
     shown_on: Any,
     cancel: gr.Button | None = None,
 ) -> Any:
-    """Show examples that run when they are clicked, in the model's own line; see `offer`."""
-    shown = gr.Examples(rows, inputs, cache_examples=False, api_visibility="private", label="Try one")
+    """Show examples that run when they are clicked, in the model's own line; see `offer`.
+
+    Args:
+        rows: of the first inputs or all of them; the others stay as visitors have them.
+    """
+    shown = gr.Examples(rows, inputs[: len(rows[0])], cache_examples=False, api_visibility="private", label="Try one")
     return shown.load_input_event.then(**wired(run, inputs, outputs, line, shown_on, cancel))
 
 

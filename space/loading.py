@@ -25,6 +25,11 @@ class Loaded:
     emoji_only: bool
 
     @property
+    def name(self) -> str:
+        """Return what FLORENZ_MODEL and FLORENZ_REVISION say."""
+        return f"{os.environ.get('FLORENZ_MODEL', '')}@{os.environ.get('FLORENZ_REVISION', '')}"
+
+    @property
     def languages(self) -> list[tuple[str, str]]:
         """List the languages as choices: what is shown, and the code."""
         names = self.captioner.processor.languages

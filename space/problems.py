@@ -9,12 +9,13 @@ from typing import Any
 
 import gradio as gr
 import torch
-from escaped import trouble
+from escaped import note, trouble
 
 
 MEMORY = "The machine ran out of memory over this: try a smaller picture, or the same again in a minute."
 UNFORESEEN = "Something went wrong here that nobody foresaw: try again, or try another picture."
 STOPPED = "Stopped: what was written until then stays."
+EXAMPLE = "This example was written when the Space started: change it, or choose a picture of your own."
 
 
 def as_sentence(error: Exception) -> str:
@@ -31,9 +32,9 @@ def as_sentence(error: Exception) -> str:
     return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
 
 
-def problem_line() -> gr.HTML:
-    """Make the line in which a tab tells what went wrong; it is empty until then."""
-    return gr.HTML("", padding=False, elem_classes="florenz-line")
+def problem_line(begins_finished: bool = False) -> gr.HTML:
+    """Make the line in which a tab tells what went wrong; until then it says what the tab began with, if anything."""
+    return gr.HTML(note(EXAMPLE) if begins_finished else "", padding=False, elem_classes="florenz-line")
 
 
 def told(run: Callable[..., Any], results: int, cancel: bool = False) -> Callable[..., Any]:

@@ -1,9 +1,7 @@
 """Serve the app until somebody stops it, and leave with the exit code that shells know."""
 
-import errno
 import os
 import signal
-import socket
 import sys
 import time
 from typing import Any, NoReturn
@@ -20,40 +18,20 @@ from sweeping import lifespan
 STOPPED, TERMINATED = 130, 143
 
 
-class Stopped(Exception):
-    """Tells the exit code of a server that was asked to stop."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
+class _Terminated(Exception):
+    """Ends a server that was asked to stop."""
 
 
-def check_address() -> None:
-    """Ask whether GRADIO_SERVER_NAME and GRADIO_SERVER_PORT can be listened at, before a model is loaded.
+def serve(demo: gr.Blocks, port: int) -> int:
+    """Serve until SIGINT or SIGTERM; return the exit code that shells know.
 
     Raises:
-        ValueError: the port is taken, or the address is not one of this machine.
-    """
-    host = os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1")
-    port = os.environ.get("GRADIO_SERVER_PORT", "0")
-    try:
-        socket.create_server((host, int(port))).close()
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            raise ValueError(f"port {port} is taken: give another one") from None
-        raise ValueError(f"the Space cannot listen at {host}, port {port}: {error.strerror}") from None
-
-
-def serve(demo: gr.Blocks) -> NoReturn:
-    """Serve until SIGINT or SIGTERM.
-
-    Raises:
-        Stopped: always, in the end.
-        ValueError: there is no free port.
+        ValueError: the port is not free.
     """
     signal.signal(signal.SIGTERM, _stop)
     try:
         _, address, _ = demo.launch(
+            server_port=port,
             theme=THEME,
             css=CSS,
             css_paths=STYLE_SHEET,
@@ -64,7 +42,7 @@ def serve(demo: gr.Blocks) -> NoReturn:
             share=False,
             run_history=False,
             enable_monitoring=False,
-            footer_links=["api", "settings"],
+            footer_links=["api"],
             prevent_thread_lock=True,
             quiet=True,
         )
@@ -74,7 +52,9 @@ def serve(demo: gr.Blocks) -> NoReturn:
     except OSError as error:
         raise ValueError(f"the Space cannot be served: {error}") from None
     except KeyboardInterrupt:
-        raise Stopped(STOPPED) from None
+        return STOPPED
+    except _Terminated:
+        return TERMINATED
 
 
 def leave(code: int) -> NoReturn:
@@ -85,4 +65,4 @@ def leave(code: int) -> NoReturn:
 
 
 def _stop(*signal_and_frame: Any) -> NoReturn:
-    raise Stopped(TERMINATED)
+    raise _Terminated

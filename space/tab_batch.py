@@ -11,6 +11,7 @@ import gradio as gr
 import torch
 from examples import SCENES, sample, try_on_click
 from guard import open_upload
+from kept import keep
 from limits import MAX_BATCH_FILES
 from loading import Loaded, on_gpu
 from problems import as_sentence, offer, problem_line, stop_by
@@ -70,6 +71,7 @@ def build_batch_tab(loaded: Loaded) -> None:
         with TURNS.admit(asking):
             yield from batch(asking, files, language, style, progress)
 
+    strip = gr.Column()
     with gr.Row():
         with gr.Column(min_width=300):
             files = upload_files(f"Images (at most {MAX_BATCH_FILES})", height=220)
@@ -98,9 +100,18 @@ def build_batch_tab(loaded: Loaded) -> None:
     given, results = [files, language, style], [table, as_table, as_lines, summary]
     running = offer([files.upload, start.click], with_progress, given, results, line, "batch", summary, cancel)
     paths = [sample(), *(str(loaded.examples / f"{name}.png") for name in SCENES)]
-    rows = [[chosen, loaded.captioner.languages[0], "caption"] for chosen in (paths[:3], paths)]
-    tried = try_on_click(rows, given, results, with_progress, line, summary, cancel)
+    with strip:
+        tried = try_on_click(
+            [[chosen, loaded.captioner.languages[0]] for chosen in (paths[:3], paths)],
+            given,
+            results,
+            with_progress,
+            line,
+            summary,
+            cancel,
+        )
     stop_by(cancel, [running, tried], line)
+    keep("batch", loaded, [*given, *results], line)
 
 
 def as_csv(rows: list[list[str]]) -> str:

@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import gradio as gr
-from examples import SCENES, sample, try_on_click
+from examples import SCENES, example, open_example, sample, try_on_click
+from kept import keep
 from loading import Loaded, on_gpu
 from problems import offer, problem_line, stop_by
 from turns import in_turn
@@ -35,9 +36,13 @@ def build_caption_tab(loaded: Loaded) -> None:
         boxes = [gr.update(visible=language in (ALL, code)) for code in codes]
         return boxes if len(boxes) > 1 else boxes[0]
 
+    first: dict[str, str] = {}
+    if loaded.emoji_only:
+        *_, first = stream_captions(loaded.captioner, open_example(sample()), codes)
+    strip = gr.Column()
     with gr.Row():
         with gr.Column(min_width=300):
-            image = upload_image("Image", height=320, alt_text="The image to caption")
+            image = upload_image("Image", 320, "The image to caption", value=sample() if first else None)
             language = gr.Dropdown([("All languages", ALL), *loaded.languages], value=ALL, label="Language")
             style = gr.Radio(STYLES, value="caption", label="Style")
             prefix = gr.Checkbox(
@@ -51,16 +56,19 @@ def build_caption_tab(loaded: Loaded) -> None:
             with gr.Row():
                 start = gr.Button("Caption", variant="primary")
                 cancel = gr.Button("Cancel", interactive=False)
-            line = problem_line()
+            line = problem_line(bool(first))
         with gr.Column(min_width=300, elem_classes="florenz-captions"):
             boxes = [
-                gr.Textbox(label=name, lines=1, interactive=False, placeholder="The caption appears here.")
-                for name, _ in loaded.languages
+                gr.Textbox(
+                    first.get(code), label=name, lines=1, interactive=False, placeholder="The caption appears here."
+                )
+                for name, code in loaded.languages
             ]
     inputs = [image, language, style, prefix, by_way_of_english]
     running = offer([start.click], caption, inputs, boxes, line, "caption", boxes[0], cancel)
     language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
-    rows = [[str(loaded.examples / f"{name}.png"), ALL, "caption", False, False] for name in list(SCENES)[:3]]
-    rows = [[sample(), ALL, "caption", False, False], *rows]
-    tried = try_on_click(rows, inputs, boxes, caption, line, boxes[0], cancel)
+    pictures = [sample(), *(example(loaded, name) for name in list(SCENES)[:3])]
+    with strip:
+        tried = try_on_click([[path, ALL] for path in pictures], inputs, boxes, caption, line, boxes[0], cancel)
     stop_by(cancel, [running, tried], line)
+    keep("caption", loaded, [*inputs, *boxes], line)

@@ -1,7 +1,8 @@
 """Tab: where the model looks while it writes each word."""
 
 import gradio as gr
-from examples import SCENES, sample, try_on_click
+from examples import SCENES, example, sample, try_on_click
+from kept import keep
 from loading import Loaded, on_gpu
 from PIL import Image
 from problems import offer, problem_line, told
@@ -35,10 +36,10 @@ def build_inside_tab(loaded: Loaded) -> None:
         gaze = look(loaded.captioner, picture, language, style)
         kept = (gaze, shrink(picture))
         # Words are numbered because a caption may use one twice.
-        words = gr.update(
-            choices=[(word, str(place)) for place, word in enumerate(gaze.words)], value="0", visible=True
-        )
-        return gaze.text, words, *show(kept, "0", MEAN), kept
+        choices = [(word, str(place)) for place, word in enumerate(gaze.words)]
+        strongest = str(max(range(len(choices)), key=lambda place: gaze.over(place).max()))
+        words = gr.update(choices=choices, value=strongest, visible=True)
+        return gaze.text, words, *show(kept, strongest, MEAN), kept
 
     def show(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple[Image.Image, str]:
         if kept is None or word is None:
@@ -54,9 +55,10 @@ def build_inside_tab(loaded: Loaded) -> None:
 
     # Attention maps of closed sessions are dropped.
     kept = gr.State(None, time_to_live=1800)
+    strip = gr.Column()
     with gr.Row():
         with gr.Column(min_width=300):
-            image = upload_image("Image", height=320, alt_text="The image to look into")
+            image = upload_image("Image", 320, "The image to look into", value=sample() if loaded.emoji_only else None)
             language = gr.Dropdown(loaded.languages, value=loaded.captioner.languages[0], label="Language")
             style = gr.Radio(STYLES, value="caption", label="Style")
             start = gr.Button("Look inside", variant="primary")
@@ -78,8 +80,7 @@ def build_inside_tab(loaded: Loaded) -> None:
         api_visibility="private",
         show_progress="hidden",
     )
-    rows = [[sample(), "en"], *([str(loaded.examples / f"{name}.png"), "en"] for name in list(SCENES)[:2])]
-    rows = [
-        [path, code if code in loaded.captioner.languages else loaded.captioner.languages[0]] for path, code in rows
-    ]
-    try_on_click([[*row, "caption"] for row in rows], given, results, inside, line, heat)
+    pictures = [sample(), *(example(loaded, name) for name in list(SCENES)[:2])]
+    with strip:
+        try_on_click([[path, loaded.captioner.languages[0]] for path in pictures], given, results, inside, line, heat)
+    keep("inside", loaded, given, line)

@@ -4,8 +4,9 @@ import unicodedata
 
 import gradio as gr
 from escaped import columns, note
-from examples import TWIN, example, sample, try_on_click
+from examples import TWIN, example, open_example, sample, try_on_click
 from guard import clean_text
+from kept import keep
 from limits import MAX_TEXT
 from loading import Loaded, on_gpu
 from PIL import Image
@@ -29,11 +30,12 @@ def build_translate_tab(loaded: Loaded) -> None:
     ) -> tuple[str, str, str, str, str]:
         picture = open_picture(image)
         source = clean_text(text, MAX_TEXT, "The text")
-        if other is None:
-            with Image.open(example(loaded, TWIN)) as file:
-                another = file.convert("RGB")
-        else:
-            another = open_picture(other)
+        another = open_example(example(loaded, TWIN)) if other is None else open_picture(other)
+        return compare(picture, source, language, another)
+
+    def compare(
+        picture: Image.Image, source: str, language: str, another: Image.Image
+    ) -> tuple[str, str, str, str, str]:
         pictures = [picture, Image.new("RGB", picture.size, GREY), another]
         beside, grey, elsewhere = loaded.captioner.translate(pictures, [source] * len(pictures), language)
         texts = (beside, grey, elsewhere)
@@ -42,27 +44,34 @@ def build_translate_tab(loaded: Loaded) -> None:
         page = columns(TITLES, texts, verdict, language) + ("" if is_latin(source) else note(NOT_ENGLISH))
         return beside, grey, elsewhere, verdict, page
 
-    with gr.Row(elem_classes="florenz-tab"):
-        with gr.Column(min_width=300):
-            with gr.Row():
-                image = upload_image("Image", height=200, alt_text="The image beside the text", min_width=140)
-                other = upload_image("Another image", height=200, alt_text="The other image", min_width=140)
-            text = gr.Textbox(label="English text", lines=1, placeholder="A picture of pet.")
-            language = gr.Dropdown(targets(loaded), value=targets(loaded)[0][1], label="Language")
-            start = gr.Button("Translate", variant="primary")
-            line = problem_line()
-        with gr.Column(min_width=300, scale=2):
-            beside, grey, elsewhere, verdict = (gr.Textbox(label=name, visible=False) for name in (*TITLES, "Verdict"))
-            page = gr.HTML(columns(TITLES, ["", "", ""], "What the image contributes appears here.", "en"))
-    given, results = [image, text, language, other], [beside, grey, elsewhere, verdict, page]
-    offer([start.click, text.submit], translate, given, results, line, "translate", page)
     code = targets(loaded)[0][1]
     rows = [
         [sample(), "A picture of pet, bike and plant.", code, example(loaded, TWIN)],
         [example(loaded, "football"), "A picture of ball.", code, example(loaded, "tennis")],
         [example(loaded, "tennis"), "A picture of ball.", code, example(loaded, "football")],
     ]
-    try_on_click(rows, given, results, translate, line, page)
+    picture, source, _, another = rows[0] if loaded.emoji_only else [None] * 4
+    shown = columns(TITLES, ["", "", ""], "What the image contributes appears here.", "en")
+    if picture and source and another:
+        *_, shown = compare(open_example(picture), source, code, open_example(another))
+    strip = gr.Column()
+    with gr.Row(elem_classes="florenz-tab"):
+        with gr.Column(min_width=300):
+            with gr.Row():
+                image = upload_image("Image", 200, "The image beside the text", 140, picture)
+                other = upload_image("Another image", 200, "The other image", 140, another)
+            text = gr.Textbox(source, label="English text", lines=1, placeholder="A picture of pet.")
+            language = gr.Dropdown(targets(loaded), value=code, label="Language")
+            start = gr.Button("Translate", variant="primary")
+            line = problem_line(loaded.emoji_only)
+        with gr.Column(min_width=300, scale=2):
+            beside, grey, elsewhere, verdict = (gr.Textbox(label=name, visible=False) for name in (*TITLES, "Verdict"))
+            page = gr.HTML(shown)
+    given, results = [image, text, language, other], [beside, grey, elsewhere, verdict, page]
+    offer([start.click, text.submit], translate, given, results, line, "translate", page)
+    with strip:
+        try_on_click(rows, given, results, translate, line, page)
+    keep("translate", loaded, [*given, page], line)
 
 
 def is_latin(text: str) -> bool:

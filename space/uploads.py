@@ -38,9 +38,13 @@ _Image = _given(gr.Image, _as_upload)
 _File = _given(gr.File, _as_paths)  # Gradio's own leaves an empty file behind for each
 
 
-def upload_image(label: str, height: int, alt_text: str, min_width: int = 160) -> gr.Image:
-    """Make an image to upload that is decoded by `open_picture` alone; functions are given an `Upload`."""
-    image: gr.Image = _Image(label=label, height=height, alt_text=alt_text, min_width=min_width)
+def upload_image(label: str, height: int, alt_text: str, min_width: int = 160, value: str | None = None) -> gr.Image:
+    """Make an image to upload that is decoded by `open_picture` alone; functions are given an `Upload`.
+
+    Args:
+        value: path of a picture to begin with.
+    """
+    image: gr.Image = _Image(value, label=label, height=height, alt_text=alt_text, min_width=min_width)
     return image
 
 

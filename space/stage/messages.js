@@ -2,8 +2,11 @@
 import { make } from "./parts.js";
 
 const ASK = 5_000; // ms between looks at whether the Space is there
+const WHO = new URL("gradio_api/app_id", document.baseURI);
 const LOST =
   "The connection to the Space is lost. What is here stays; as soon as the Space answers, this page goes on where you were.";
+const LOADING =
+  "The Space has started anew and its model is loading. What is here stays; as soon as it is ready, this page goes on where you were.";
 
 export function watchMessages() {
   const seen = new WeakSet(); // messages
@@ -25,20 +28,28 @@ export function watchMessages() {
 
   const notice = document.querySelector("#florenz-notice");
 
-  const told = () => !notice.hidden && notice.textContent === LOST;
+  let away = ""; // why nothing can be asked
 
-  function lose() {
-    if (!told()) notice.textContent = LOST;
+  function lose(why) {
+    if (notice.textContent !== why || notice.hidden) notice.textContent = why;
     notice.hidden = false;
+    away = why;
     document.dispatchEvent(new CustomEvent("florenz-lost"));
   }
 
   // Gradio notices only when something is asked; a busy Space may be slow to answer, and only one that is gone refuses.
   async function knock() {
     if (document.hidden) return;
-    const there = await fetch(import.meta.url, { method: "HEAD", cache: "no-store" }).then(() => true, () => false);
-    if (!there) lose();
-    else if (told() && !document.querySelector(".toast-body")) notice.hidden = true;
+    const answer = await fetch(WHO, { cache: "no-store" }).catch(() => null);
+    if (!answer) return lose(LOST);
+    if (answer.status === 503) return lose(LOADING);
+    if (!answer.ok) return;
+    // Another process has other files: what is here would ask for those that are gone.
+    if ((await answer.json()).app_id !== window.gradio_config.app_id) return location.reload();
+    if (!away || document.querySelector(".toast-body")) return; // where Gradio has noticed, it loads the page anew
+    away = "";
+    notice.hidden = true;
+    document.dispatchEvent(new CustomEvent("florenz-found"));
   }
   setInterval(knock, ASK);
 
@@ -51,8 +62,8 @@ export function watchMessages() {
       const sentence = message.textContent.trim().replace(/^HTTP \d+: /, "");
       if (!sentence || seen.has(message)) continue;
       seen.add(message);
-      if (sentence.startsWith("Connection to the server was lost")) lose();
-      else tell(sentence);
+      if (sentence.startsWith("Connection to the server was lost")) lose(away || LOST);
+      else tell(away || sentence);
     }
   }
   new MutationObserver(() => {

@@ -5,6 +5,7 @@ import { drawLight, places } from "./light.js";
 import { watchMessages } from "./messages.js";
 import { makePalette } from "./palette.js";
 import { button, make, spriteMaker } from "./parts.js";
+import { watchPictures } from "./pictures.js";
 import { makeSayings } from "./sayings.js";
 import { watchTabs } from "./tabs.js";
 import { makeThings } from "./things.js";
@@ -23,6 +24,7 @@ export function mount({ element: block, props, watch, trigger }) {
   let lit = null; // [row, column]
   let wanted = readWord();
   let touched = false;
+  let away = false; // the Space does not answer
 
   const image = make("img", { alt: "" });
   const canvas = make("canvas", { "aria-hidden": "true" });
@@ -102,12 +104,15 @@ export function mount({ element: block, props, watch, trigger }) {
     things.draw();
     palette.draw();
     sayings.draw(shown.sayings);
-    foot.replaceChildren(
-      touched ? "" : "Written when this Space started; touch anything and it is written anew. ",
-      shown.unknown || overlapping(),
-    );
-    foot.classList.toggle("unknown", Boolean(shown.unknown));
+    drawFoot();
     light(...(wantedPlace() ?? strongest()));
+  }
+
+  function drawFoot() {
+    if (!shown) return;
+    const anew = away ? "" : "; touch anything and it is written anew";
+    foot.replaceChildren(touched ? "" : `Written when this Space started${anew}. `, shown.unknown || overlapping());
+    foot.classList.toggle("unknown", Boolean(shown.unknown));
   }
 
   // The model saw no things that overlap.
@@ -254,7 +259,15 @@ export function mount({ element: block, props, watch, trigger }) {
     return null;
   }
 
-  document.addEventListener("florenz-lost", asking.stop);
+  document.addEventListener("florenz-lost", () => {
+    away = true;
+    asking.stop();
+    drawFoot();
+  });
+  document.addEventListener("florenz-found", () => {
+    away = false;
+    drawFoot();
+  });
   onReturn(restore);
   new ResizeObserver(drawLit).observe(picture);
   image.addEventListener("load", () => picture.classList.remove("changing"));
@@ -263,6 +276,7 @@ export function mount({ element: block, props, watch, trigger }) {
   if (shown) render();
   else readout.textContent = "Upload a picture below: what the model says of it appears here, in every language.";
   watchMessages();
+  watchPictures();
   setTimeout(() => (watchTabs(), restore()), 50);
 }
 

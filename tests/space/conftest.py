@@ -51,7 +51,7 @@ def visit(browser: Any) -> Iterator[Any]:
     """Open pages that may talk to the Space alone; what else they ask for is a failure."""
     contexts, outside = [], []
 
-    def open_page(url: str, width: int = 1440, theme: str = "light", link: str = "") -> Any:
+    def open_page(url: str, width: int = 1440, theme: str = "light", link: str = "", ready: bool = True) -> Any:
         height = 900 if width > 720 else 844
         contexts.append(
             browser.new_context(viewport={"width": width, "height": height}, color_scheme=theme, has_touch=width < 720)
@@ -68,7 +68,8 @@ def visit(browser: Any) -> Iterator[Any]:
 
         page.route("**/*", gate)
         page.goto(f"{url}/?__theme={theme}{link}")
-        page.get_by_role("tab", name="Caption", exact=True).wait_for()
+        if ready:
+            page.get_by_role("tab", name="Caption", exact=True).wait_for()
         return page
 
     yield open_page

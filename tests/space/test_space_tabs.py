@@ -13,6 +13,7 @@ from space_pages import FOLDED, TABS, open_tab, serious_findings, shoot, try_fir
 from space_server import serve_space
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
@@ -44,10 +45,10 @@ def test_the_space_is_ready_and_captions_within_seconds(visit: Any) -> None:
         painted = time.monotonic() - start - ready
         open_tab(page, "Caption")
         start = time.monotonic()
-        page.locator("tr.tr-body:visible").first.click()
-        wait_for_value(page, "A picture")
+        page.locator("tr.tr-body:visible").nth(1).click()
+        wait_for_value(page, "A picture of cat")
         first = time.monotonic() - start
-        wait_for_value(page, "棕榈树")
+        wait_for_value(page, "蘑菇")
         six = time.monotonic() - start
         print(f"ready after {ready:.1f} s, painted with captions {painted:.2f} s later")
         print(f"first words {first:.2f} s, six captions {six:.2f} s")
@@ -85,11 +86,14 @@ def test_every_tab_needs_no_mouse(space_address: str, visit: Any, tab: str) -> N
     assert panel.locator(".florenz-trouble").count() == 0
 
 
-def test_a_caption_needs_no_mouse(space_address: str, visit: Any) -> None:
+def test_a_caption_needs_no_mouse(space_address: str, visit: Any, tmp_path: Path) -> None:
+    world = EmojiWorld(image_size=384)
+    world.render(world.from_emoji(["🐈", "🍄"], "green", seed=7)).save(tmp_path / "cat.png")
     page = visit(space_address)
-    open_tab(page, "Caption")
-    page.locator("[role=tabpanel]:visible input[type=file]").first.set_input_files(str(SAMPLE))
-    page.get_by_alt_text("The image to caption").wait_for()
+    panel = open_tab(page, "Caption")
+    before = page.get_by_alt_text("The image to caption").get_attribute("src")
+    panel.locator("input[type=file]").first.set_input_files(str(tmp_path / "cat.png"))
+    page.wait_for_function("src => document.querySelector('[alt=\"The image to caption\"]')?.src !== src", arg=before)
     reached = []
     for _ in range(40):
         page.keyboard.press("Tab")
@@ -98,9 +102,9 @@ def test_a_caption_needs_no_mouse(space_address: str, visit: Any) -> None:
             break
     start = time.monotonic()
     page.keyboard.press("Enter")
-    wait_for_value(page, "A picture")
+    wait_for_value(page, "A picture of cat")
     assert time.monotonic() - start < 5, reached
-    wait_for_value(page, ENGLISH)
+    wait_for_value(page, "A picture of cat and mushroom.")
 
 
 def test_words_are_chosen_without_a_mouse(space_address: str, visit: Any) -> None:
@@ -110,6 +114,65 @@ def test_words_are_chosen_without_a_mouse(space_address: str, visit: Any) -> Non
     page.keyboard.press("Tab")  # Gradio gives each choice a group of its own, so that arrows do not move
     page.keyboard.press("Space")
     wait_for_value(page, "“bicycle”")
+
+
+def test_tabs_begin_with_something_finished_and_marked_so(space_address: str, visit: Any) -> None:
+    page = visit(space_address)
+    for tab, found in (("Caption", "棕榈树"), ("Translate", "Katze"), ("Readings", "100.0%")):
+        panel = open_tab(page, tab)
+        panel.get_by_text("written when the Space started").first.wait_for()
+        if tab == "Caption":
+            wait_for_value(page, found)
+        else:
+            panel.get_by_text(found).first.wait_for()
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_reload_keeps_what_was_filled_in_and_answered(
+    space_address: str, visit: Any, width: int, tmp_path: Path
+) -> None:
+    Image.open(SAMPLE).rotate(90).save(tmp_path / "mine.png")
+    page = visit(space_address, width)
+    panel = open_tab(page, "Translate")
+    panel.locator("input[type=file]").first.set_input_files(str(tmp_path / "mine.png"))
+    page.locator("img[src*='mine.png']").wait_for()
+    panel.get_by_label("English text").first.fill("A picture of pet.")
+    panel.get_by_label("Language").click()
+    page.get_by_role("option", name="French (fr)").click()
+    panel.get_by_role("button", name="Translate", exact=True).click()
+    panel.get_by_text("written when the Space started").wait_for(state="hidden")
+    answered = panel.locator(".florenz-columns").inner_text()
+    assert "Une image" in answered
+    panel = open_tab(page, "Readings")
+    panel.get_by_label("Candidates, one per line (2 to 6)").fill("Ein Bild: Hund.\nEin Bild: Affe.")
+    panel = open_tab(page, "Caption")
+    panel.get_by_label("Detailed").first.check()
+    page.wait_for_timeout(500)
+    page.reload()
+    page.get_by_role("tab", name="Caption", exact=True).wait_for()
+    page.wait_for_function("document.querySelector('[role=tab][aria-selected=true]').textContent.trim() === 'Caption'")
+    panel = page.locator("[role=tabpanel]:visible")
+    panel.get_by_label("Detailed").first.wait_for()
+    assert panel.get_by_label("Detailed").first.is_checked()
+    page.go_back()
+    page.wait_for_function(
+        "document.querySelector('[role=tab][aria-selected=true]').textContent.trim() === 'Readings'"
+    )
+    candidates = panel.get_by_label("Candidates, one per line (2 to 6)")
+    assert candidates.input_value() == "Ein Bild: Hund.\nEin Bild: Affe."
+    page.go_back()
+    page.locator("img[src*='mine.png']").wait_for()
+    assert panel.get_by_label("English text").first.input_value() == "A picture of pet."
+    assert panel.get_by_label("Language").input_value() == "French (fr)"
+    assert panel.locator(".florenz-columns").inner_text() == answered
+    # What is kept can be used: the picture, too.
+    panel.get_by_label("English text").first.fill("A picture of bike.")
+    panel.get_by_role("button", name="Translate", exact=True).click()
+    page.wait_for_function("said => document.querySelector('.florenz-columns').innerText !== said", arg=answered)
+    assert panel.locator(".florenz-trouble").count() == 0
+    # Another visitor has nothing of it.
+    other = visit(space_address, width)
+    assert open_tab(other, "Translate").get_by_label("English text").first.input_value() != "A picture of bike."
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from PIL import Image
 from space_pages import FOLDED, sayings, stage_is_idle, wait_for_value
 
 from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
+from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 
 
 pytestmark = pytest.mark.slow
@@ -42,7 +43,14 @@ class Hand:
             self.page.locator("button:has(input[type=file])").filter(visible=True).nth(place).click()
         chooser.value.set_files(files)
 
+    def replace(self, file: Path) -> None:
+        """Click at the first picture that is seen, and choose another one."""
+        with self.page.expect_file_chooser() as chooser:
+            self.page.locator("[data-testid=image] .image-frame img").filter(visible=True).first.click()
+        chooser.value.set_files(file)
+
     def write(self, text: str) -> None:
+        self.page.keyboard.press("Control+a")
         self.page.keyboard.type(text)
 
 
@@ -64,11 +72,13 @@ def share_this_scene(hand: Hand, folder: Path) -> None:
 
 def translate_this_beside_my_picture(hand: Hand, folder: Path) -> None:
     hand.click("Translate", "tab")
-    hand.choose(SAMPLE)
+    world = EmojiWorld(image_size=384)
+    world.render(world.from_emoji(["⚽"], "yellow", seed=7)).save(folder / "mine.png")
+    hand.replace(folder / "mine.png")
     hand.page.get_by_label("English text").filter(visible=True).click()
-    hand.write("A picture of pet, bike and plant.")
+    hand.write("A picture of ball.")
     hand.page.keyboard.press("Enter")
-    hand.page.get_by_text("Ein Bild: Hund, Fahrrad und Palme.").filter(visible=True).first.wait_for()
+    hand.page.get_by_text("Ein Bild: Fußball.").filter(visible=True).first.wait_for()
 
 
 def caption_these_ten_files(hand: Hand, folder: Path) -> None:
@@ -91,14 +101,12 @@ def remove_the_dog(hand: Hand, folder: Path) -> None:
 
 def say_it_without_the_image(hand: Hand, folder: Path) -> None:
     hand.click("Translate", "tab")
-    hand.page.locator("tr.tr-body:visible").first.click()
     hand.page.locator("mark").first.wait_for()
     assert hand.page.get_by_text("With a grey image").filter(visible=True).count()
 
 
 def which_reading_fits(hand: Hand, folder: Path) -> None:
     hand.click("Readings", "tab")
-    hand.page.locator("tr.tr-body:visible").first.click()
     row = hand.page.locator("table.florenz-table tbody tr").first
     row.wait_for()
     assert "Ein Bild: Hund, Fahrrad und Palme." in row.inner_text()
@@ -129,8 +137,8 @@ TASKS: list[tuple[Callable[[Hand, Path], None], int | None, int]] = [
     (translate_this_beside_my_picture, 3, 3),
     (caption_these_ten_files, 3, 3),
     (remove_the_dog, 3, 1),
-    (say_it_without_the_image, 3, 2),
-    (which_reading_fits, 3, 2),
+    (say_it_without_the_image, 3, 1),
+    (which_reading_fits, 3, 1),
     (add_a_mushroom, 4, 2),
     (where_it_looks_for_a_palm_tree, 4, 3),
 ]

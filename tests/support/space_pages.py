@@ -44,6 +44,7 @@ def try_first(page: Any, tab: str) -> Any:
     panel = open_tab(page, tab)
     # Examples of one column are buttons, others rows of a table.
     panel.locator("tr.tr-body:visible, .gallery-item:visible").first.click()
+    panel.get_by_text("written when the Space started").last.wait_for(state="hidden")  # what the tab began with
     wait_for_result(page, panel, tab)
     return panel
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,11 +29,22 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def serve_space(command: list[str] | None = None, **variables: str) -> Iterator[Served]:
-    """Start the Space, or a command that does, and wait until it answers; `variables` are of its environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+def serve_space(
+    command: list[str] | None = None, at: str = "", loads: bool = False, **variables: str
+) -> Iterator[Served]:
+    """Start the Space, or a command that does, and wait until it is ready.
+
+    Args:
+        at: address where another one was served.
+        loads: wait only until it tells that it is not ready.
+        variables: of its environment.
+    """
+    if at:
+        port = int(at.rpartition(":")[2])
+    else:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     environment = os.environ | {"GRADIO_SERVER_PORT": str(port), "GRADIO_SERVER_NAME": "127.0.0.1"} | variables
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
@@ -43,8 +55,12 @@ def serve_space(command: list[str] | None = None, **variables: str) -> Iterator[
                 try:
                     urllib.request.urlopen(f"{address}/config", timeout=5).close()
                     break
+                except urllib.error.HTTPError as error:
+                    if loads and error.code == 503:
+                        break
                 except OSError:
-                    time.sleep(0.25)
+                    pass
+                time.sleep(0.25)
             yield Served(address, process)
         finally:
             process.terminate()
