@@ -16,7 +16,8 @@ from .bulk_options import BulkOptions
 
 
 FIX = "give another --output, or take --overwrite to make all of them again"
-_FREE = ("batch_size", "workers")  # decide how fast captions come and not what they are
+# These decide how fast captions come; a batch, like the threads of a model, at most in what order sums are rounded.
+_FREE = ("batch_size", "workers")
 
 
 @dataclass(frozen=True)
