@@ -164,7 +164,8 @@ class FlorenzLinear(nn.Linear):
         rows = hidden_states.numel() // self.in_features
         exact = hidden_states.dtype == torch.float32
         if (
-            not 1 <= rows <= (15 if exact else 1)
+            torch.compiler.is_compiling()  # first, as what depends on rows is compiled for some rows alone
+            or not 1 <= rows <= (15 if exact else 1)
             or not (exact or (hidden_states.dtype == torch.bfloat16 and self.bias is None))
             or hidden_states.device.type != "cpu"
             or self.weight.numel() < self.smallest
@@ -173,7 +174,6 @@ class FlorenzLinear(nn.Linear):
             or self.weight.dtype != hidden_states.dtype
             or torch.is_grad_enabled()
             or torch.is_autocast_enabled("cpu")
-            or torch.compiler.is_compiling()
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, -1)

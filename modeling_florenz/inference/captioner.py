@@ -15,7 +15,8 @@ from ..checkpoint.loading import BUNDLED_MODEL, is_bundled, load
 from ..data.images import open_image
 from ..extras import install_command
 from .asked import check_request, known_languages
-from .onnx_folder import is_exported
+from .compiled import check_compiler, compile_steps
+from .onnx_folder import is_exported, refuse_for_graphs
 from .scoring import check_whole, score_candidates
 from .stream import stream_text, with_features
 from .together import image_tokens, write_captions
@@ -54,9 +55,10 @@ class Captioner:
             a CPU, where wide models take bfloat16 if the CPU has it.
         image_guidance: how much an image counts beside a text, in translations and scores, or a prompt: 0 for the text
             alone, 1 as the model was trained, more to follow the image further, at twice the work of the decoder.
+        compile: compile the steps of searches with `torch.compile`: loading takes a minute or more longer.
 
     Raises:
-        ValueError: the model or adapter is missing, unreadable or of another kind.
+        ValueError: the model or adapter is missing, unreadable or of another kind, or cannot be compiled.
 
     Example:
 
@@ -79,12 +81,13 @@ class Captioner:
         adapter: str | Path | None = None,
         dtype: str = "auto",
         image_guidance: float = 1.0,
+        compile: bool = False,
     ) -> None:
         if adapter is not None and importlib.util.find_spec("peft") is None:
             raise ValueError(f"an adapter needs peft, which is not installed: {install_command('train')}")
         exported = is_exported(model)
         if exported:
-            _check_exported(device, quantize, adapter, dtype)
+            refuse_for_graphs(device, quantize, adapter, dtype, compile)
             device = "cpu"
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
         if dtype not in DTYPES:
@@ -92,6 +95,8 @@ class Captioner:
         if not 0 <= image_guidance < math.inf:
             raise ValueError(f"image_guidance is {image_guidance}: it must be a number from 0 on")
         self.image_guidance = image_guidance
+        if compile:
+            check_compiler(self.device, quantize)
         if exported and model is not None:
             from .onnx_model import load_exported  # ONNX Runtime need not be installed
 
@@ -99,6 +104,8 @@ class Captioner:
         else:
             loaded = load(model, revision, adapter, DTYPES[dtype], quantize, self.device)
         self.model, self.processor = loaded.model, loaded.processor
+        if compile:
+            compile_steps(self.model)
         self.is_bundled = adapter is None and (model is None or is_bundled(model))
 
     @property
@@ -274,20 +281,3 @@ class Captioner:
         told = {} if streamer is None else {"streamer": streamer}
         ids = self.model.generate(**inputs, **self.guidance(inputs), **self.search(num_beams), **told)
         return self.processor.decode_generated(ids, inputs.get("decoder_input_ids"))
-
-
-def _check_exported(device: str | None, quantize: str | None, adapter: str | Path | None, dtype: str) -> None:
-    if importlib.util.find_spec("onnxruntime") is None:
-        raise ValueError(f"graphs need onnxruntime, which is not installed: {install_command('onnx')}")
-    given = {
-        "device": device not in (None, "cpu"),
-        "quantize": quantize is not None,
-        "adapter": adapter is not None,
-        "dtype": dtype == "bfloat16",
-    }
-    for name, is_given in given.items():
-        if is_given:
-            raise ValueError(
-                f"{name} is for models of torch: graphs run on the CPU as they are, so leave it out or give the model "
-                "that they were made of"
-            )

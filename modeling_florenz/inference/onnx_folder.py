@@ -1,11 +1,13 @@
 """Say what a folder of ONNX graphs holds, and refuse one that is not whole or was changed."""
 
 import hashlib
+import importlib.util
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from ..checkpoint.settings import read_settings
+from ..extras import install_command
 from ..resumable import write_json
 
 
@@ -35,6 +37,31 @@ class OnnxManifest:
 def is_exported(model: str | Path | None) -> bool:
     """Return whether a model is a folder of ONNX graphs."""
     return model is not None and (Path(model).expanduser() / MANIFEST).is_file()
+
+
+def refuse_for_graphs(
+    device: str | None, quantize: str | None, adapter: str | Path | None, dtype: str, compile: bool
+) -> None:
+    """Refuse what graphs cannot do; see `Captioner`.
+
+    Raises:
+        ValueError: ONNX Runtime is not installed, or something is asked for that only models of torch can do.
+    """
+    if importlib.util.find_spec("onnxruntime") is None:
+        raise ValueError(f"graphs need onnxruntime, which is not installed: {install_command('onnx')}")
+    given = {
+        "device": device not in (None, "cpu"),
+        "quantize": quantize is not None,
+        "adapter": adapter is not None,
+        "dtype": dtype == "bfloat16",
+        "compile": compile,
+    }
+    for name, is_given in given.items():
+        if is_given:
+            raise ValueError(
+                f"{name} is for models of torch: graphs run on the CPU as they are, so leave it out or give the model "
+                "that they were made of"
+            )
 
 
 def file_digest(path: Path) -> str:

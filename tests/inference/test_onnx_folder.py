@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,8 +86,11 @@ def test_what_reads_weights_says_that_graphs_have_none(folder: Path) -> None:
         load_model(folder)
 
 
-@pytest.mark.parametrize("given", [{"device": "cuda"}, {"quantize": "int8"}, {"adapter": "a"}, {"dtype": "bfloat16"}])
-def test_what_graphs_cannot_do_is_refused(folder: Path, given: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "given",
+    [{"device": "cuda"}, {"quantize": "int8"}, {"adapter": "a"}, {"dtype": "bfloat16"}, {"compile": True}],
+)
+def test_what_graphs_cannot_do_is_refused(folder: Path, given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=f"{next(iter(given))} is for models of torch"):
         Captioner(folder, **given)
 

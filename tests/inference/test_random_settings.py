@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 from random_inputs import drawn_inputs, row_alone
 from random_models import random_config
+from random_requests import drawn_request, ids_as_text
 from tiny_models import KINDS, randomise, tiny_model
 from tiny_processor import build_tiny_processor
 
@@ -17,7 +18,6 @@ from modeling_florenz.inference.together import Request, image_tokens, write_cap
 
 pytestmark = pytest.mark.slow
 MODELS, SETTINGS = 4, 25  # of each kind
-SENTENCES = ("A dog.", "A picture of bike and cat.", "A much longer sentence about a dog that runs, and a cat.", "Go")
 
 
 @pytest.fixture(scope="module", params=[(kind, number) for kind in KINDS for number in range(MODELS)], ids=str)
@@ -29,14 +29,7 @@ def captioner(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
     tiny_model(kind, number, **more).save_pretrained(folder)
     build_tiny_processor().save_pretrained(folder)
     captioner = Captioner(folder)
-
-    def ids(generated: torch.Tensor, decoder_input_ids: torch.Tensor | None = None) -> list[str]:
-        start = 1 if decoder_input_ids is None else decoder_input_ids.shape[1]
-        rows = [row[start:] for row in generated.tolist()]
-        ends = (row.index(1) + 1 if 1 in row else len(row) for row in rows)
-        return [" ".join(map(str, row[:end])) for row, end in zip(rows, ends, strict=True)]
-
-    captioner.processor.decode_generated = ids
+    captioner.processor.decode_generated = ids_as_text
     return captioner
 
 
@@ -48,19 +41,6 @@ def alone(captioner: Captioner, image: Image.Image | None, asked: Request, num_b
     guidance = {} if image is None or captioner.image_guidance == 1 else {"image_guidance": captioner.image_guidance}
     ids = captioner.model.generate(**inputs, **guidance, **captioner.search(num_beams))
     return captioner.processor.decode_generated(ids, inputs.get("decoder_input_ids"))[0]
-
-
-def drawn_request(draw: random.Random, images: int, languages: list[str]) -> Request:
-    task = draw.choice(("caption", "detailed_caption", "more_detailed_caption", "translate"))
-    task = task if images else "translate"
-    return Request(
-        draw.randrange(max(images, 1)),
-        task,
-        draw.choice(languages),
-        draw.choice(SENTENCES) if task == "translate" else None,
-        # The words that a caption begins with are for captions.
-        draw.choice((False, False, task != "translate", "La", "A b")),
-    )
 
 
 @pytest.mark.parametrize("setting", range(SETTINGS))
