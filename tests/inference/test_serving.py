@@ -1,11 +1,7 @@
-import asyncio
 import base64
 import io
 import json
-import queue
-import socket
 import struct
-import time
 import zlib
 
 import httpx
@@ -16,12 +12,6 @@ from served_model import serve_in_threads
 
 from modeling_florenz import Captioner
 from modeling_florenz.inference.captioner import SAMPLE_IMAGE
-from modeling_florenz.inference.serving.failures import RequestError, error_response
-from modeling_florenz.inference.serving.jobs import Failure, Job, Result, Text
-from modeling_florenz.inference.serving.metrics import Metrics
-from modeling_florenz.inference.serving.office import Office
-from modeling_florenz.inference.serving.server import check_free
-from modeling_florenz.inference.serving.worker import STOP, BatchLoop
 
 
 PNG = "data:image/png;base64,"
@@ -292,86 +282,3 @@ def test_a_token_is_asked_for_everywhere_but_at_health(captioner):
                 assert answer.headers["WWW-Authenticate"] == "Bearer"
         assert httpx.get(f"{address}/v1/models", headers={"Authorization": "Bearer tea"}).status_code == 200
         assert httpx.get(f"{address}/health").status_code == 200
-
-
-def test_what_waits_is_bounded_and_the_rest_is_told_when_to_come_back():
-    async def crowd() -> RequestError:
-        office = Office(2, 0.05, Metrics())
-        office.request_queue, office.response_buffer, office.response_queue_id = queue.Queue(), {}, 0
-        job = Job((Text("caption", "en"), Text("caption", "de")))
-        waiting = asyncio.create_task(office.result(job))
-        await asyncio.sleep(0.01)
-        with pytest.raises(RequestError) as refused:
-            await office.result(job)
-        with pytest.raises(RequestError, match="no answer within") as late:
-            await waiting
-        assert late.value.status == 504
-        return refused.value
-
-    error = asyncio.run(crowd())
-    assert error.status == 429
-    assert int(error_response(error).headers["Retry-After"]) >= 1
-
-
-class Model:
-    """Answer the languages of jobs, but for one that it cannot bear."""
-
-    max_batch_size, batch_timeout = 16, 0.01
-
-    def __init__(self) -> None:
-        self.batches: list[int] = []
-
-    def predict(self, jobs, send) -> None:
-        self.batches.append(len(jobs))
-        if any(job.texts[0].language == "xx" for job in jobs):
-            raise RuntimeError("no memory")
-        for number, job in enumerate(jobs):
-            send(number, Result([job.texts[0].language], len(jobs), 0.1))
-
-
-class Answers(dict):
-    def send(self, item, consumer_id) -> None:
-        self[item[0]] = item[1][0]
-
-
-def run_batches(languages: list[str], deadline: float) -> tuple[Model, Answers]:
-    jobs, model, answers = queue.Queue(), Model(), Answers()
-    for number, language in enumerate(languages):
-        jobs.put((0, number, 0.0, Job((Text("caption", language),), deadline=deadline)))
-    jobs.put(STOP)
-    BatchLoop()(model, "cpu", 0, jobs, answers, {}, None)
-    return model, answers
-
-
-def test_what_waits_is_answered_in_batches_of_sixteen():
-    model, answers = run_batches(["en", "de"] * 20, time.monotonic() + 60)
-    assert model.batches == [16, 16, 8]
-    assert [answers[number].values for number in range(40)] == [["en"], ["de"]] * 20
-
-
-def test_a_job_that_fails_fails_no_other():
-    _, answers = run_batches(["en", "xx", "de"], time.monotonic() + 60)
-    assert [type(answers[number]) for number in range(3)] == [Result, Failure, Result]
-
-
-def test_nobody_is_answered_too_late():
-    model, answers = run_batches(["en"], time.monotonic() - 1)
-    assert model.batches == [] and isinstance(answers[0], Failure)
-
-
-def test_a_second_server_at_a_port_is_refused():
-    with socket.socket() as first:
-        first.bind(("127.0.0.1", 0))
-        first.listen()
-        port = first.getsockname()[1]
-        with pytest.raises(ValueError, match=f"cannot listen at 127.0.0.1, port {port}: .*; use another --port"):
-            check_free("127.0.0.1", port)
-    with pytest.raises(ValueError, match="1024 to 65535"):
-        check_free("127.0.0.1", 80)
-
-
-def test_a_client_that_sends_too_slowly_is_told(captioner):
-    with serve_in_threads(captioner, seconds=0.3) as address, socket.socket() as slow:
-        slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
-        slow.sendall(b"POST /v1/captions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
-        assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
