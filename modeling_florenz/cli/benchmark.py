@@ -1,6 +1,7 @@
 """The command `florenz benchmark`."""
 
 import argparse
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,7 +95,10 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             "load_seconds": loading,
             "peak_memory_gb": memory,
             "seconds": {name: {"median": one.seconds, "rounds": one.times} for name, one in found.items()},
-            "ratios": ratios,
+            "ratios": {
+                name: {re.sub(r"{.*?} ?", "", words): value for words, value in beside.items()}
+                for name, beside in ratios.items()
+            },
             **run_record(),
         }
         write_json(arguments.output, record)

@@ -1,0 +1,131 @@
+"""Time and profile a step of decoding with plain products and torch's search, and with Florenz's own.
+
+python tests/benchmarks/decoding.py --sizes 0.4b --output hub_cards/results/decoding.json
+
+Random weights in the shape of a published size; both ways run in turn and must write the same ids.
+"""
+
+import argparse
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.profiler import ProfilerActivity, profile
+from transformers.modeling_outputs import BaseModelOutput
+
+from modeling_florenz import FlorenzForConditionalGeneration
+from modeling_florenz.inference.benchmark import STEADY, machine, name_search, search
+from modeling_florenz.modeling_florenz import FlorenzLinear
+from modeling_florenz.resumable import write_json
+from modeling_florenz.run_record import run_record
+from modeling_florenz.sizes import config_from_size
+
+
+SOURCE = 589  # image and prompt tokens
+SMALLEST, MANY = FlorenzLinear.smallest, FlorenzForConditionalGeneration.many_words
+CELLS = ((1, 1), (1, 4), (4, 1), (2, 4))  # rows and beams
+PROTOCOL = (
+    f"random weights, {SOURCE} tokens of image and prompt, seconds of each further token, median of interleaved runs "
+    "with equal ids; plain: nn.Linear and torch.topk over all words; the profiles list what takes most of a token's "
+    "time, with the profiler's own cost"
+)
+# Measured by hand while the above was written, on two CPUs without AMX but where it is said.
+TRIED = {
+    "one order of the factors for bfloat16": "the weights as the first factor were 1.2 to 1.4 x faster for 1 to 16 "
+    "rows on one kind of CPU and 0.75 to 0.95 x on another: only single rows have a way of their own",
+    "torch.mv": "0.75 to 1.3 x nn.Linear in bfloat16, by shape; one thread in float32",
+    "two or four chunks of outputs": "equal to nn.Linear in bfloat16, slower than blocks in float32 beyond one row",
+    "one row of the view for 4 outputs in float32": "0.5 x, as products of a wide matrix take one thread",
+    "2 to 8 rows of twice the width in bfloat16": "1.3 to 0.6 x, by shape",
+    "packed weights": "the head is the table of words, so that both forms would be held: 0.4 GB more at 0.4b",
+    "products in 8 bits": "faster up to 4 rows, 6 to 8 x slower at the first token",
+    "a static cache alone": "no gain",
+}
+
+
+def main() -> None:
+    """Time, profile, print, and write a file of results."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--sizes", nargs="+", default=["0.4b"])
+    parser.add_argument("--dtypes", nargs="+", choices=("float32", "bfloat16"), default=["float32", "bfloat16"])
+    parser.add_argument("--tokens", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--output", type=Path)
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    found: dict[str, Any] = {}
+    for size in arguments.sizes:
+        for dtype in arguments.dtypes:
+            torch.manual_seed(0)
+            config = config_from_size(size)
+            model = FlorenzForConditionalGeneration._from_config(config, dtype=getattr(torch, dtype)).eval()
+            for rows, beams in CELLS:
+                name = f"{size}, {dtype}, batch {rows}, {name_search(beams)}"
+                found[name] = compare(model, rows, beams, arguments.tokens, arguments.repeats)
+                print(name, *(f"{key} {found[name][key]}" for key in ("plain_ms", "own_ms", "gain")), flush=True)
+    if arguments.output:
+        record = {"name": "Steps of decoding", "label": "measured-here", "protocol": PROTOCOL, **run_record()}
+        write_json(arguments.output, {**record, "machine": machine(), "steps": found, "tried": TRIED})
+
+
+@torch.inference_mode()
+def compare(model: Any, rows: int, beams: int, tokens: int, repeats: int) -> dict[str, Any]:
+    """Time both ways in turn, compare what they write, and profile each once."""
+    states = torch.rand(1, SOURCE, model.config.encoder_config.d_model, dtype=model.dtype).expand(rows, -1, -1)
+    mask = torch.ones(rows, SOURCE, dtype=torch.long)
+    words = model.config.text_config.vocab_size
+
+    def write(count: int) -> torch.Tensor:
+        encoded = BaseModelOutput(last_hidden_state=states)
+        return model.generate(encoder_outputs=encoded, attention_mask=mask, **search(words, count, beams))
+
+    times: dict[str, list[float]] = {"plain": [], "own": []}
+    ids, profiles = {}, {}
+    for number in range(repeats + 1):
+        for way in times:
+            _use(model, way)
+            start = time.perf_counter()
+            write(1)
+            first = time.perf_counter()
+            ids[way] = write(tokens + 1)
+            if number:
+                times[way].append(1000 * (time.perf_counter() - first - (first - start)) / tokens)
+    for way in times:
+        _use(model, way)
+        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
+            write(tokens + 1)
+        profiles[way] = _largest_shares(profiled, tokens + 1)
+    if not torch.equal(ids["plain"], ids["own"]):
+        raise SystemExit("the two ways wrote different ids")
+    gains = [plain / own for plain, own in zip(times["plain"], times["own"], strict=True)]
+    steady = max(gains) - min(gains) <= STEADY * statistics.median(gains)
+    return {
+        "plain_ms": round(statistics.median(times["plain"]), 1),
+        "own_ms": round(statistics.median(times["own"]), 1),
+        "gain": round(statistics.median(gains), 2),
+        "gains_of_runs": [round(gain, 2) for gain in gains],
+        "steady": steady,
+        "profile_ms_a_token": profiles,
+    }
+
+
+def _use(model: Any, way: str) -> None:
+    FlorenzLinear.smallest, model.many_words = (sys.maxsize, sys.maxsize) if way == "plain" else (SMALLEST, MANY)
+
+
+def _largest_shares(profiled: Any, tokens: int, count: int = 8) -> dict[str, float]:
+    entries = profiled.key_averages(group_by_input_shape=True)
+    largest = sorted(entries, key=lambda entry: entry.self_cpu_time_total, reverse=True)[:count]
+    found = {}
+    for entry in largest:
+        shapes = " x ".join(str(shape) for shape in entry.input_shapes if shape)
+        found[f"{entry.key} {shapes}"] = round(entry.self_cpu_time_total / 1000 / tokens, 2)
+    return found | {"all": round(sum(entry.self_cpu_time_total for entry in entries) / 1000 / tokens, 2)}
+
+
+if __name__ == "__main__":
+    main()
