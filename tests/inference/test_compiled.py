@@ -45,6 +45,7 @@ def test_a_hundred_mixed_batches_have_the_ids_of_the_plain_path_and_compile_noth
 ) -> None:
     plain, fast = both
     draw = random.Random(17)
+    torch.manual_seed(1)  # of other features, texts may be equally likely within rounding
     steps = 0
     step = fast.model.model._compiled_step
 

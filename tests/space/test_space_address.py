@@ -69,7 +69,8 @@ def test_an_own_picture_is_kept_by_a_reload_and_undone_by_back(space_address: st
     page.get_by_role("button", name="Your own picture").click()
     page.locator("#own input[type=file]").set_input_files(str(SAMPLE))
     page.locator(".saying[lang=en]").get_by_text("palm").wait_for()
-    assert page.url.endswith("#picture=own") and page.locator(".handle").count() == 0
+    page.wait_for_url("**#picture=own")
+    assert page.locator(".handle").count() == 0
     page.reload()
     page.locator(".saying[lang=en]").get_by_text("palm").wait_for()
     page.go_back()
