@@ -305,8 +305,8 @@ class FlorenzProcessor(ProcessorMixin):
             ValueError: If the task is not a caption, or the language has no prefix.
 
         Example:
-            >>> processor.first_words(True, "caption", "fr")
-            'Une image'
+            >>> processor.first_words(True, "caption", "fr") == processor.prefixes["fr"]
+            True
         """
         if not isinstance(prefix, bool | str | None):
             raise ValueError(f"`prefix` must be True, False or a string, got {reprlib.repr(prefix)}")
