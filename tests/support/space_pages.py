@@ -60,6 +60,8 @@ def wait_for_result(page: Any, panel: Any, tab: str) -> None:
         wait_for_value(page, "“dog”")
     else:
         wait_for_value(page, {"Caption": "棕榈树", "Batch": "3 of 3 files"}[tab])
+    page.wait_for_timeout(500)
+    page.wait_for_function("() => !document.querySelector('.pending')")  # what a tab began with fades meanwhile
 
 
 def wait_for_value(page: Any, part: str) -> None:
