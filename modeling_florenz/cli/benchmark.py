@@ -1,7 +1,6 @@
 """The command `florenz benchmark`."""
 
 import argparse
-import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,10 +94,7 @@ def _benchmark(arguments: argparse.Namespace) -> int:
             "load_seconds": loading,
             "peak_memory_gb": memory,
             "seconds": {name: {"median": one.seconds, "rounds": one.times} for name, one in found.items()},
-            "ratios": {
-                name: {re.sub(r"{.*?} ?", "", words): value for words, value in beside.items()}
-                for name, beside in ratios.items()
-            },
+            "ratios": ratios,
             **run_record(),
         }
         write_json(arguments.output, record)
@@ -124,7 +120,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Any, int]:
 
 
 def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str, dict[str, float | None]]:
-    """Compare the times: what each is called, in its own words, to how many times or what share; None if unsteady."""
+    """Compare the times: what follows the number in the table, and the number; None where rounds differ too much."""
     from ..inference.benchmark import ratio, together
 
     [(vector, rate)] = [(one, _amount(name)) for name, one in found.items() if name.endswith("times a vector")]
@@ -134,24 +130,24 @@ def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str,
         token = f"token, batch 1, {search}"
         first = {"tower": 1, "prompt encoder": 1, f"first token, batch 1, {search}": 1}
         if name.startswith("token without a cache"):
-            return {"{:.2f} x the time with one": ratio(one, found[token])}
+            return {"x the time with one": ratio(one, found[token])}
         if name.startswith("token, batch ") and name != token:
             rows = int(name.split()[2].rstrip(","))
             share = ratio(found[token], one)
-            return {"{:.2f} x the tokens a second of batch 1": share and rows * share}
+            return {"x the tokens a second of batch 1": share and rows * share}
         if name == "token, batch 1, greedy":
             share = ratio(vector, one)
-            return {"{:.0%} of the rate of a matrix times a vector": share and share * step / rate}
+            return {"of the rate of a matrix times a vector": share and share * step / rate}
         if f"products of {name}" in found:
-            return {"{:.0%} of it are its products": ratio(found[f"products of {name}"], one)}
+            return {"of it in its products": ratio(found[f"products of {name}"], one)}
         if name.startswith("image to first token, "):
-            return {"Florenz takes {:.2f} x": ratio(together(found, first), one)}
+            return {"x for Florenz": ratio(together(found, first), one)}
         if name.startswith("token, ") and name != token:
             ours = together(found, first | {token: tokens})
             theirs = together(found, {name.replace("token, ", "image to first token, ", 1): 1, name: tokens})
             return {
-                "Florenz takes {:.2f} x": ratio(found[token], one),
-                "{:.2f} x with the image": ratio(ours, theirs),
+                "x for Florenz": ratio(found[token], one),
+                "x for Florenz with the image": ratio(ours, theirs),
             }
         return {}
 
@@ -176,7 +172,9 @@ def _amount(name: str) -> float:
 def _told(value: float | None, words: str) -> str:
     from ..inference.benchmark import STEADY
 
-    return f"not told: rounds lie apart by more than {STEADY:.0%}" if value is None else words.format(value)
+    if value is None:
+        return f"not told: rounds lie apart by more than {STEADY:.0%}"
+    return f"{value:.0%} {words}" if words.startswith("of ") else f"{value:.2f} {words}"
 
 
 def _time(seconds: float) -> str:

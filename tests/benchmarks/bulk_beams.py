@@ -2,17 +2,16 @@
 
 import ctypes
 import gc
-import sys
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
+from decoding import use
 from transformers.modeling_outputs import BaseModelOutput
 
 from modeling_florenz import FlorenzForConditionalGeneration
-from modeling_florenz.inference.benchmark import Work, measure
-from modeling_florenz.modeling_florenz import FlorenzLinear
+from modeling_florenz.inference.benchmark import Work, measure, search
 from modeling_florenz.sizes import config_from_size
 
 
@@ -35,10 +34,8 @@ def write(model: FlorenzForConditionalGeneration, states: torch.Tensor, rows: in
     return model.generate(
         encoder_outputs=encoded,
         attention_mask=mask,
-        num_beams=beams,
-        min_new_tokens=tokens,
-        max_new_tokens=tokens,
         return_dict_in_generate=True,
+        **search(model.config.text_config.vocab_size, tokens, beams),
     )
 
 
@@ -51,9 +48,9 @@ def first_token(repeats: int) -> dict[str, Any]:
     states = torch.randn(1, SOURCE, model.config.encoder_config.d_model)
 
     def write_before() -> None:
-        smallest, FlorenzLinear.smallest = FlorenzLinear.smallest, sys.maxsize
+        use(model, "plain")
         write(model, states, 4, 1, 1)
-        FlorenzLinear.smallest = smallest
+        use(model, "own")
 
     works = {"4 beams": Work(partial(write, model, states, 1, 4, 1)), "4 rows": Work(write_before)}
     found = measure(works, repeats)

@@ -87,7 +87,7 @@ def compare(model: Any, rows: int, beams: int, tokens: int, repeats: int) -> dic
     ids, profiles = {}, {}
     for number in range(repeats + 1):
         for way in times:
-            _use(model, way)
+            use(model, way)
             start = time.perf_counter()
             write(1)
             first = time.perf_counter()
@@ -95,7 +95,7 @@ def compare(model: Any, rows: int, beams: int, tokens: int, repeats: int) -> dic
             if number:
                 times[way].append(1000 * (time.perf_counter() - first - (first - start)) / tokens)
     for way in times:
-        _use(model, way)
+        use(model, way)
         with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
             write(tokens + 1)
         profiles[way] = _largest_shares(profiled, tokens + 1)
@@ -113,7 +113,8 @@ def compare(model: Any, rows: int, beams: int, tokens: int, repeats: int) -> dic
     }
 
 
-def _use(model: Any, way: str) -> None:
+def use(model: Any, way: str) -> None:
+    """Let a model take `plain` products and searches from now on, or its `own`."""
     FlorenzLinear.smallest, model.many_words = (sys.maxsize, sys.maxsize) if way == "plain" else (SMALLEST, MANY)
 
 
