@@ -14,6 +14,7 @@ from torch.autograd.function import once_differentiable
 from transformers import GenerationConfig, GenerationMixin, PreTrainedModel
 from transformers import initialization as init
 from transformers.cache_utils import Cache, DynamicCache, EncoderDecoderCache, StaticCache
+from transformers.generation import GenerationMode
 from transformers.masking_utils import (
     create_bidirectional_mask,
     create_causal_mask,
@@ -264,6 +265,53 @@ def _apart(attn_weights: torch.Tensor | None, texts: int) -> torch.Tensor | None
     sources, heads, _, source = attn_weights.shape
     weights = attn_weights.view(sources, heads, texts // sources, -1, source)
     return weights.transpose(1, 2).reshape(texts, heads, -1, source)
+
+
+class FlorenzCache(EncoderDecoderCache):
+    """Hold the keys and values of a search; rows of the batch leave it when their texts are finished.
+
+    Args:
+        rows: numbers of the rows in the batch, which has as many at the start.
+        ends: ids of tokens that end the text of a row; None for beams, for which others tell.
+    """
+
+    def __init__(
+        self,
+        self_attention_cache: Cache,
+        cross_attention_cache: Cache,
+        rows: torch.Tensor,
+        ends: torch.Tensor | None = None,
+    ) -> None:
+        super().__init__(self_attention_cache, cross_attention_cache)
+        self.batch, self.rows, self.ends = len(rows), rows, ends
+        self.unfinished = torch.ones_like(rows, dtype=torch.bool)  # of the batch
+
+    def leave(self, unfinished: torch.Tensor) -> torch.Tensor:
+        """Let the keys and values of sources go whose rows have finished, if these are at least an eighth of all held.
+
+        Args:
+            unfinished (`(batch,)`): what is known of all rows; who has finished once has for good.
+
+        Returns:
+            places, among the rows held so far, of those that stay. The texts' own keys and values are the caller's.
+        """
+        self.unfinished &= unfinished
+        staying = self.unfinished[self.rows].nonzero().squeeze(1)
+        # All that stays is copied each time, which must be worth it.
+        if not 0 < len(staying) <= 7 / 8 * len(self.rows):
+            return torch.arange(len(self.rows), device=self.rows.device)
+        self.rows = self.rows[staying]
+        self.cross_attention_cache.batch_select_indices(staying)
+        return staying
+
+    def held(self, values: torch.Tensor) -> torch.Tensor:
+        """Take from values of all texts `(texts, ...)` those of the rows that are held, each of which has as many."""
+        return values.unflatten(0, (self.batch, -1))[self.rows].flatten(0, 1)
+
+    def spread(self, values: torch.Tensor) -> torch.Tensor:
+        """Put values of the held rows' texts where they stand among all texts, with zeros for the others."""
+        by_row = values.unflatten(0, (len(self.rows), -1))
+        return by_row.new_zeros(self.batch, *by_row.shape[1:]).index_copy_(0, self.rows, by_row).flatten(0, 1)
 
 
 def _source_in_cache(cache: EncoderDecoderCache | None) -> torch.Tensor | None:
@@ -713,6 +761,10 @@ class FlorenzModel(FlorenzPreTrainedModel):
         )
 
 
+# What beams of a finished row score, so that none of them is chosen.
+_FINISHED = torch.finfo(torch.float32).min
+
+
 def _largest(values: torch.Tensor, count: int, block: int = 128) -> tuple[torch.Tensor, torch.Tensor]:
     """Return what `torch.topk` does, several times as fast for few of many: they are in the blocks with the maxima."""
     if values.shape[-1] % block or values.shape[-1] < 2 * count * block:
@@ -1059,8 +1111,60 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             config.sliding_window = None
             length = model_kwargs["encoder_outputs"].last_hidden_state.shape[1]
             cache.cross_attention_cache = StaticCache(config=config, max_cache_len=length)
-        else:
-            cache.cross_attention_cache = DynamicCache()
+            return
+        cache.cross_attention_cache = DynamicCache()
+        ends = generation_config._eos_token_tensor
+        is_greedy = generation_mode == GenerationMode.GREEDY_SEARCH and ends is not None
+        if (
+            (is_greedy or generation_mode == GenerationMode.BEAM_SEARCH)
+            and not generation_config.return_dict_in_generate  # whoever asks for the cache gets it whole
+            and model_kwargs.get("image_guidance") is None
+        ):
+            rows = torch.arange(batch_size, device=model_kwargs["encoder_outputs"][0].device)
+            model_kwargs["cache"] = FlorenzCache(
+                cache.self_attention_cache, cache.cross_attention_cache, rows, ends if is_greedy else None
+            )
+
+    def prepare_inputs_for_generation(
+        self,
+        input_ids: torch.LongTensor,
+        next_sequence_length: int | None = None,
+        cache: Cache | None = None,
+        attention_mask: torch.LongTensor | None = None,
+        inputs_embeds: torch.Tensor | None = None,
+        is_first_iteration: bool | None = False,
+        **kwargs: Any,
+    ) -> dict[str, Any]:
+        """Return the inputs of the next step of a search, of the rows that are not finished; see transformers."""
+        inherited: Any = super()
+        inputs: dict[str, Any] = inherited.prepare_inputs_for_generation(
+            input_ids, next_sequence_length, cache, attention_mask, inputs_embeds, is_first_iteration, **kwargs
+        )
+        if is_first_iteration or not isinstance(cache, FlorenzCache):
+            return inputs
+        if cache.ends is not None:
+            held = len(cache.rows)
+            staying = cache.leave(~torch.isin(input_ids[:, -1], cache.ends))
+            if len(staying) < held:
+                cache.self_attention_cache.batch_select_indices(staying)
+        if len(cache.rows) < cache.batch:
+            for name, value in inputs.items():
+                if isinstance(value, torch.Tensor) and value.ndim and len(value) == len(input_ids):
+                    inputs[name] = cache.held(value)
+            # Only how many there are counts: their keys and values are in the cache.
+            states = inputs["encoder_outputs"][0][: len(cache.rows)]
+            inputs["encoder_outputs"] = BaseModelOutput(last_hidden_state=states)
+        return inputs
+
+    def _update_model_kwargs_for_generation(
+        self, outputs: Any, model_kwargs: dict[str, Any], *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        inherited: Any = super()
+        cache = outputs.get("cache")
+        if isinstance(cache, FlorenzCache) and len(cache.rows) < cache.batch:
+            outputs.logits = cache.spread(outputs.logits)
+        updated: dict[str, Any] = inherited._update_model_kwargs_for_generation(outputs, model_kwargs, *args, **kwargs)
+        return updated
 
     def _prefill(
         self,
@@ -1125,11 +1229,27 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
             beams = beam_indices[:, :, cur_len - decoder_prompt_len] % num_beams
             places = beams * tokens.shape[-1] + sequences[:, :, cur_len]
             sequences[:, :, cur_len] = tokens.flatten(1).gather(1, places)
+        beam_indices[:, :, cur_len - decoder_prompt_len].masked_fill_(scores[:, :1] <= _FINISHED, -1)
         return scores, sequences, beam_indices
+
+    def _check_early_stop_heuristic(self, **given: Any) -> torch.Tensor:
+        # What beams of finished rows score shows the next step that they are: nothing that they find is taken.
+        inherited: Any = super()
+        unsatisfied: torch.Tensor = inherited._check_early_stop_heuristic(**given)
+        is_full = given["is_sent_finished"].all(dim=-1, keepdim=True) & (given["early_stopping"] is True)
+        given["running_beam_scores"].masked_fill_(~unsatisfied | is_full, _FINISHED)
+        return unsatisfied
 
     def _reorder_cache(self, cache: EncoderDecoderCache, beam_idx: torch.LongTensor) -> EncoderDecoderCache:
         # All beams of a row read the same encoder states: only what the decoder wrote changes places.
-        order: Any = beam_idx
+        places = torch.arange(len(beam_idx), dtype=beam_idx.dtype, device=beam_idx.device)
+        order: Any = torch.where(beam_idx < 0, places, beam_idx)
+        if isinstance(cache, FlorenzCache):
+            beams = len(order) // cache.batch
+            within = order.view(-1, beams)[cache.rows] % beams
+            staying = cache.leave(beam_idx[::beams] >= 0)
+            cache.self_attention_cache.reorder_cache((within[staying] + beams * staying[:, None]).flatten())
+            return cache
         first: Any = cache.self_attention_cache.layers[0]
         if len(first.keys) == 2 * len(order):  # with guidance
             order = torch.cat((order, order + len(order)))

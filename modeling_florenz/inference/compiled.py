@@ -4,6 +4,7 @@ from typing import Any
 
 import torch
 from torch._dynamo.exc import TorchDynamoException
+from transformers.cache_utils import EncoderDecoderCache
 from transformers.modeling_outputs import BaseModelOutput
 
 from ..modeling_florenz import FlorenzForConditionalGeneration, FlorenzModel
@@ -53,8 +54,12 @@ class CompiledFlorenzModel(FlorenzModel):
         if mask is None:  # one variant for texts with and without padding
             mask = ids.new_ones(len(ids), cache.get_seq_length() + 1)
         states = kwargs["encoder_outputs"].last_hidden_state
+        # A cache whose rows leave it would be a variant.
+        plain = EncoderDecoderCache(cache.self_attention_cache, cache.cross_attention_cache)
         # The mask of a prompt alone is the caller's own, which made outside inference mode would be a variant.
-        return self._compiled_step(ids, mask, states, kwargs["attention_mask"].clone(), cache)
+        outputs = self._compiled_step(ids, mask, states, kwargs["attention_mask"].clone(), plain)
+        outputs["cache"] = cache
+        return outputs
 
     def _is_step(self, given: dict[str, Any]) -> bool:
         names = {name for name, value in given.items() if value is not None}
