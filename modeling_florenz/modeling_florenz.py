@@ -1232,10 +1232,10 @@ class FlorenzForConditionalGeneration(FlorenzPreTrainedModel, GenerationMixin):
         beam_indices[:, :, cur_len - decoder_prompt_len].masked_fill_(scores[:, :1] <= _FINISHED, -1)
         return scores, sequences, beam_indices
 
-    def _check_early_stop_heuristic(self, **given: Any) -> torch.Tensor:
-        # What beams of finished rows score shows the next step that they are: nothing that they find is taken.
-        inherited: Any = super()
-        unsatisfied: torch.Tensor = inherited._check_early_stop_heuristic(**given)
+    @staticmethod
+    def _check_early_stop_heuristic(*args: Any, **given: Any) -> torch.Tensor:
+        # By the scores of its beams, the next step knows a finished row: nothing that they find is taken.
+        unsatisfied: torch.Tensor = GenerationMixin._check_early_stop_heuristic(*args, **given)
         is_full = given["is_sent_finished"].all(dim=-1, keepdim=True) & (given["early_stopping"] is True)
         given["running_beam_scores"].masked_fill_(~unsatisfied | is_full, _FINISHED)
         return unsatisfied

@@ -19,7 +19,7 @@ from typing import Any
 
 import torch
 from bulk_beams import beam_memory, first_token
-from bulk_ways import cache, crews, different, workers
+from bulk_ways import cache, crews, different, leaving, workers
 from PIL import Image
 
 from modeling_florenz import Captioner
@@ -186,6 +186,7 @@ def main() -> None:
         "photos": lambda: bulk_photos(captioner, files, arguments.count, arguments.batch_size),
         "workers": lambda: workers(captioner, files, repeats),
         "crews": lambda: crews(_small_files(), repeats),
+        "leaving": lambda: leaving(captioner, repeats),
         "cache": lambda: cache(files[:8], repeats),
     }
     output: Path | None = arguments.output

@@ -2,10 +2,12 @@
 
 import io
 import itertools
+import statistics
 import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
+from operator import truediv
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,17 @@ from torch.utils.data import DataLoader
 
 from modeling_florenz import Captioner
 from modeling_florenz.data.columns import Row, build_dataset
+from modeling_florenz.data.emoji_scenes import EmojiWorld
 from modeling_florenz.data.image_inputs import ImageInput
 from modeling_florenz.data.images import open_image
 from modeling_florenz.data.rows import TableRows
-from modeling_florenz.inference.benchmark import Work, measure
+from modeling_florenz.inference.benchmark import Work, measure, name_search
 from modeling_florenz.inference.bulk import caption_in_bulk
 from modeling_florenz.inference.bulk_options import BulkOptions
 from modeling_florenz.inference.crew import ProcessCrew
 from modeling_florenz.inference.ray_crew import RayCrew, RayPlan
 from modeling_florenz.inference.together import image_tokens, write_captions
+from modeling_florenz.modeling_florenz import FlorenzCache
 from modeling_florenz.training.feature_cache import FeatureCache
 
 
@@ -90,6 +94,33 @@ def _crew_rates(
         | {f"{name}, spread": part.spread for name, part in found.items()}
         | {f"{two} over {one}": found[one].seconds / found[two].seconds}
     )
+
+
+def leaving(captioner: Captioner, repeats: int) -> dict[str, Any]:
+    """Compare searches whose finished rows leave the batch with those that carry them to the end, with equal texts."""
+    world = EmojiWorld()
+    images = [world.render(world.scene("test", number, 7)) for number in range(8)]
+    features = image_tokens(captioner, captioner.processor(images=images, text="")["pixel_values"])
+    tasks = ["caption", "detailed_caption"]
+    leave = FlorenzCache.leave
+
+    def write(ways: Any, count: int, codes: list[str], beams: int) -> Any:
+        FlorenzCache.leave = ways
+        return write_captions(captioner, features[:count], tasks, codes, num_beams=beams)
+
+    found: dict[str, Any] = {}
+    for count, languages, beams in itertools.product((1, 8), (1, 6), (1, 4)):
+        name = f"{count} images, {languages} languages, {name_search(beams)}"
+        ways = {"leave": leave, "stay": lambda cache, unfinished: torch.arange(len(cache.rows))}
+        works = {way: partial(write, ways[way], count, captioner.languages[:languages], beams) for way in ways}
+        if works["leave"]() != works["stay"]():
+            raise SystemExit(f"{name}: the texts differ")
+        times = measure({way: Work(work) for way, work in works.items()}, repeats)
+        FlorenzCache.leave = leave
+        gains = sorted(map(truediv, times["stay"].times, times["leave"].times))
+        found[name] = {f"{way}, seconds": part.seconds for way, part in times.items()}
+        found[name] |= {"gain": statistics.median(gains), "rounds": gains}
+    return found
 
 
 def cache(files: list[bytes], repeats: int) -> dict[str, Any]:
