@@ -154,8 +154,10 @@ class FlorenzLinear(nn.Linear):
     For up to 15 rows in float32, a CPU's product reads a large matrix more than once, or by one thread. Here up to 4
     rows are the second factor, if outputs are at least as many as inputs; otherwise each block of 32 outputs stays in
     the cache while all rows use it. A single row in bfloat16 is two rows of twice the width, half of them zeros, as
-    long rows are read faster. Anything else is as in `nn.Linear`: other devices, training, compiled or quantized
-    models, small matrices, and a bias in bfloat16, which would be rounded twice.
+    long rows are read faster; 9 to 16 rows of more than 2,048 numbers are the second factor, unless their length is a
+    multiple of that, whose columns meet in the same places of the cache. Anything else is as in `nn.Linear`: other
+    devices, training, compiled or quantized models, small matrices, and a bias in bfloat16, which would be rounded
+    twice.
     """
 
     block = 32  # outputs
@@ -164,9 +166,10 @@ class FlorenzLinear(nn.Linear):
     def forward(self, hidden_states: torch.Tensor) -> torch.Tensor:
         rows = hidden_states.numel() // self.in_features
         exact = hidden_states.dtype == torch.float32
+        is_long = self.in_features > 2048 and self.in_features % 2048 > 0
         if (
             torch.compiler.is_compiling()  # first, as what depends on rows is compiled for some rows alone
-            or not 1 <= rows <= (15 if exact else 1)
+            or not (1 <= rows <= 15 if exact else rows == 1 or (is_long and 9 <= rows <= 16))
             or not (exact or (hidden_states.dtype == torch.bfloat16 and self.bias is None))
             or hidden_states.device.type != "cpu"
             or self.weight.numel() < self.smallest
@@ -178,7 +181,9 @@ class FlorenzLinear(nn.Linear):
         ):
             return super().forward(hidden_states)
         states = hidden_states.reshape(rows, -1)
-        if not exact:
+        if not exact and rows > 1:
+            outputs = (self.weight @ states.T).T
+        elif not exact:
             outputs = nn.functional.linear(
                 torch.block_diag(states, states), self.weight.view(-1, 2 * self.in_features)
             )

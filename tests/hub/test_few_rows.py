@@ -19,9 +19,9 @@ def used(monkeypatch) -> Iterator[list[torch.Tensor]]:
     yield calls
 
 
-def _linear(dtype: torch.dtype, bias: bool = True, outputs: int = 128) -> FlorenzLinear:
+def _linear(dtype: torch.dtype, bias: bool = True, outputs: int = 128, inputs: int = 96) -> FlorenzLinear:
     torch.manual_seed(0)
-    linear = FlorenzLinear(96, outputs, bias).to(dtype)
+    linear = FlorenzLinear(inputs, outputs, bias).to(dtype)
     linear.smallest = 1  # instance attribute: real ones are too large for a test
     return linear
 
@@ -46,6 +46,23 @@ def test_few_rows_give_what_a_plain_linear_gives(dtype, rows, bias, outputs, use
 def test_other_numbers_of_rows_take_the_plain_way(dtype, rows, used) -> None:
     with torch.no_grad():
         _linear(dtype, bias=False)(torch.randn(rows, 96).to(dtype))
+    assert len(used) == 1
+
+
+@pytest.mark.parametrize(("rows", "plainly"), [(8, 1), (9, 0), (16, 0), (17, 1)])
+def test_nine_to_sixteen_long_rows_in_bfloat16_give_what_a_plain_linear_gives(rows, plainly, used) -> None:
+    linear, states = _linear(torch.bfloat16, False, inputs=2304), torch.randn(rows, 2304).bfloat16()
+    plain = nn.functional.linear(states, linear.weight)
+    with torch.no_grad():
+        fast = linear(states)
+    assert len(used) == plainly and fast.is_contiguous()
+    torch.testing.assert_close(fast, plain, rtol=0.008, atol=0.008)
+
+
+@pytest.mark.parametrize("inputs", [96, 2048, 4096])
+def test_short_rows_and_multiples_of_2048_take_the_plain_way_in_bfloat16(inputs, used) -> None:
+    with torch.no_grad():
+        _linear(torch.bfloat16, False, inputs=inputs)(torch.randn(16, inputs).bfloat16())
     assert len(used) == 1
 
 
