@@ -5,6 +5,7 @@ import time
 from collections import deque
 from typing import Any
 
+from gradio.route_utils import API_PREFIX
 from guard import answer
 from limits import AT_DOOR, KEEP_FILES_SECONDS, MAX_BATCH_FILES, UPLOADED_BYTES, UPLOADED_BYTES_BY_ALL
 from starlette.formparsers import MultiPartException
@@ -32,7 +33,7 @@ class Door:
             if sum(name_client(event.request) == asking for event in events) >= AT_DOOR:
                 sentence = f"You have {AT_DOOR} requests here already: wait until one of them is done."
                 return await answer(send, 429, sentence)
-        elif scope["path"].rstrip("/").endswith("/upload"):
+        elif scope["path"].rstrip("/").endswith(f"{API_PREFIX}/upload"):
             receive = self._counted(asking, receive)
         return await self.app(scope, receive, send)
 

@@ -30,6 +30,11 @@ def columns(titles: Sequence[str], texts: Sequence[str], verdict: str, language:
     return f'<div class="florenz-columns">{"".join(cards)}</div>' + note(verdict)
 
 
+def capital(text: str) -> str:
+    """Begin a text with a capital letter."""
+    return text[:1].upper() + text[1:]
+
+
 def split_words(text: str) -> list[str]:
     """Split a text into words, marks and spaces; Chinese, which writes no spaces, at its conjunctions and marks."""
     return re.findall(r"\s+|[和、，。：]|[^\W和]+|[^\w\s]", text)
@@ -47,6 +52,6 @@ def trouble(text: str) -> str:
 
 def _cell(value: str | float) -> str:
     if isinstance(value, str):
-        return f"<td>{html.escape(value)}</td>"
+        return f'<td dir="auto">{html.escape(value)}</td>'
     bar = f'<span class="florenz-bar" style="width:{value * 100:.1f}%"></span>'
     return f'<td class="florenz-share"><span>{value:.1%}</span>{bar}</td>'

@@ -54,7 +54,7 @@ def try_on_click(
         rows: of the first inputs or all of them; the others stay as visitors have them.
     """
     shown = gr.Examples(rows, inputs[: len(rows[0])], cache_examples=False, api_visibility="private", label="Try one")
-    return shown.load_input_event.then(**wired(run, inputs, outputs, line, shown_on, cancel))
+    return shown.load_input_event.then(**wired(run, inputs, outputs, line, shown_on, cancel, "always_last"))
 
 
 def render_examples(folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
+from gradio.route_utils import API_PREFIX
 from gradio.utils import get_upload_folder
 from limits import MAX_PIXELS, MAX_REQUEST_BYTES
 from PIL import Image
@@ -82,7 +83,7 @@ class RequestLimits:
         path = scope["path"].lower()
         if "proxy=" in path or any(f"{route}http" in path for route in ("file=", "file/")):
             return await answer(send, 403, NO_ADDRESSES)
-        if path.rstrip("/").endswith("/upload"):  # has a limit of its own
+        if path.rstrip("/").endswith(f"{API_PREFIX}/upload"):  # has a limit of its own
             return await self.app(scope, receive, send)
         body, more = b"", True
         while more:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from escaped import capital
 from torch import nn
 from turns import TURNS
 
@@ -33,7 +34,7 @@ class Loaded:
     def languages(self) -> list[tuple[str, str]]:
         """List the languages as choices: what is shown, and the code."""
         names = self.captioner.processor.languages
-        return [(f"{names[code][:1].upper()}{names[code][1:]} ({code})", code) for code in self.captioner.languages]
+        return [(f"{capital(names[code])} ({code})", code) for code in self.captioner.languages]
 
 
 def load_captioner() -> tuple[Captioner, bool]:

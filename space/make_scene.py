@@ -1,7 +1,7 @@
 """Endpoint for the bundled model: make a scene of emoji and have it captioned in every language."""
 
 import gradio as gr
-from escaped import table
+from escaped import capital, table
 from guard import as_messages
 from limits import EMOJI
 from loading import Loaded, on_gpu
@@ -36,9 +36,7 @@ def build_make_scene(loaded: Loaded) -> None:
         for code, text in texts.items():
             drawn = world.caption(scene, code) if code in PREFIXES else ""
             records.append({"language": code, "caption": text, "drawn": drawn})
-            rows.append(
-                [names[code][:1].upper() + names[code][1:], text, "as drawn" if text == drawn else f"drawn: {drawn}"]
-            )
+            rows.append([capital(names[code]), text, "as drawn" if text == drawn else f"drawn: {drawn}"])
         return picture, records, table("Captions of the scene", ["Language", "Caption", "Right?"], rows)
 
     with gr.Row(visible=False):

@@ -18,8 +18,8 @@ from tab_translate import build_translate_tab
 
 
 HEAD = (
-    "<div class='florenz-head'><h1>Florenz</h1><p>One small model says in six languages what a picture shows, and "
-    "translates beside it.</p></div><p id='florenz-notice' role='alert' hidden></p>"
+    "<div class='florenz-head'><h1>Florenz</h1><p>One model says in {languages} what a picture shows, and translates "
+    "beside it.</p></div><p id='florenz-notice' role='alert' hidden></p>"
 )
 
 
@@ -43,7 +43,8 @@ def load_pages(folder: Path) -> gr.Blocks:
 
 def _build(loaded: Loaded) -> gr.Blocks:
     with gr.Blocks(title="Florenz") as demo:
-        gr.HTML(HEAD)
+        count = len(loaded.captioner.languages)
+        gr.HTML(HEAD.format(languages=f"{count} languages" if count > 1 else "one language"))
         with gr.Tabs():
             with gr.Tab("Look"):
                 build_stage_tab(loaded)

@@ -5,15 +5,15 @@ import html
 import inspect
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import gradio as gr
 import torch
-from escaped import note, trouble
+from escaped import capital, note, trouble
 
 
 MEMORY = "The machine ran out of memory over this: try a smaller picture, or the same again in a minute."
-UNFORESEEN = "Something went wrong here that nobody foresaw: try again, or try another picture."
+UNFORESEEN = "Something went wrong here: try again, or try another picture."
 STOPPED = "Stopped: what was written until then stays."
 EXAMPLE = "This example was written when the Space started: change it, or choose a picture of your own."
 
@@ -29,7 +29,7 @@ def as_sentence(error: Exception) -> str:
     else:
         traceback.print_exception(error)
         sentence = UNFORESEEN
-    return sentence[:1].upper() + sentence[1:] + ("" if sentence.endswith(".") else ".")
+    return capital(sentence) + ("" if sentence.endswith(".") else ".")
 
 
 def problem_line(begins_finished: bool = False) -> gr.HTML:
@@ -84,21 +84,23 @@ def offer(
     api_name: str,
     shown_on: Any,
     cancel: gr.Button | None = None,
+    trigger_mode: Literal["once", "always_last"] = "once",
 ) -> Any:
     """Run what a tab is for when visitors start it, and for clients by its name, who are told errors as errors.
 
     Args:
         start: events, such as `button.click`.
         line: see `problem_line`.
-        shown_on: the component that shows progress.
+        shown_on: the components that show progress.
         cancel: see `told`.
+        trigger_mode: what becomes of another start meanwhile: it is passed over, or the last one runs afterwards.
 
     Returns:
         The event, to be cancelled by.
     """
     call = gr.Button(visible=False)
     call.click(_for_clients(run), inputs, outputs, api_name=api_name, concurrency_id="model")
-    return gr.on(start, **wired(run, inputs, outputs, line, shown_on, cancel))
+    return gr.on(start, **wired(run, inputs, outputs, line, shown_on, cancel, trigger_mode))
 
 
 def wired(
@@ -108,6 +110,7 @@ def wired(
     line: gr.HTML,
     shown_on: Any,
     cancel: gr.Button | None = None,
+    trigger_mode: Literal["once", "always_last"] = "once",
 ) -> dict[str, Any]:
     """Return the arguments of an event of visitors that runs in the model's line; see `offer`."""
     return {
@@ -117,6 +120,7 @@ def wired(
         "api_visibility": "private",
         "concurrency_id": "model",
         "show_progress_on": shown_on,
+        "trigger_mode": trigger_mode,
     }
 
 

@@ -59,9 +59,7 @@ def result_image(label: str, height: int, alt_text: str) -> gr.Image:
 
 CSS = """
 .dark { --color-accent: #f0a93b; }
-.florenz-banner { border-left: 4px solid #b45309; padding: 0.5rem 0.9rem; background: var(--background-fill-secondary);
-  color: var(--body-text-color); border-radius: 4px; }
-.florenz-banner p, .florenz-note { margin: 0; color: var(--body-text-color); }
+.florenz-note { margin: 0; color: var(--body-text-color); }
 .florenz-scroll { overflow-x: auto; }
 .florenz-table { width: 100%; border-collapse: collapse; color: var(--body-text-color); }
 .florenz-table, .florenz-table thead, .florenz-table tbody, .florenz-table tr { border: 0 !important; }

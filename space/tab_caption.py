@@ -57,7 +57,7 @@ def build_caption_tab(loaded: Loaded) -> None:
                 start = gr.Button("Caption", variant="primary")
                 cancel = gr.Button("Cancel", interactive=False)
             line = problem_line(bool(first))
-        with gr.Column(min_width=300, elem_classes="florenz-captions"):
+        with gr.Column(min_width=300):
             boxes = [
                 gr.Textbox(
                     first.get(code), label=name, lines=1, interactive=False, placeholder="The caption appears here."
@@ -65,10 +65,10 @@ def build_caption_tab(loaded: Loaded) -> None:
                 for name, code in loaded.languages
             ]
     inputs = [image, language, style, prefix, by_way_of_english]
-    running = offer([start.click], caption, inputs, boxes, line, "caption", boxes[0], cancel)
+    running = offer([start.click], caption, inputs, boxes, line, "caption", boxes, cancel)
     language.change(show_boxes, language, boxes, api_visibility="private", queue=False, show_progress="hidden")
     pictures = [sample(), *(example(loaded, name) for name in list(SCENES)[:3])]
     with strip:
-        tried = try_on_click([[path, ALL] for path in pictures], inputs, boxes, caption, line, boxes[0], cancel)
+        tried = try_on_click([[path, ALL] for path in pictures], inputs, boxes, caption, line, boxes, cancel)
     stop_by(cancel, [running, tried], line)
     keep("caption", loaded, [*inputs, *boxes], line)

@@ -43,7 +43,7 @@ def build_inside_tab(loaded: Loaded) -> None:
 
     def show(kept: tuple[Gaze, Image.Image] | None, word: str | None, layer: str) -> tuple[Image.Image, str]:
         if kept is None or word is None:
-            raise ValueError("there is no caption to look into yet: caption an image first")
+            raise ValueError("there is no caption to look into yet: choose an image and press “Look inside” first")
         gaze, picture = kept
         heat = gaze.over(int(word), None if layer == MEAN else int(layer))
         name = gaze.words[int(word)].rstrip(",.:;。，、：")
@@ -72,13 +72,23 @@ def build_inside_tab(loaded: Loaded) -> None:
             share = gr.Textbox(label="In words", interactive=False)
     given, results = [image, language, style], [caption, words, heat, share, kept]
     offer([start.click], inside, given, results, line, "look_inside", heat)
-    offer([words.input], show, [kept, words, layer], [heat, share], line, "look_at_word", share)
+    offer(
+        [words.input],
+        show,
+        [kept, words, layer],
+        [heat, share],
+        line,
+        "look_at_word",
+        share,
+        trigger_mode="always_last",
+    )
     layer.input(
         told(look_again, 2),
         [kept, words, layer],
         [heat, share, line],
         api_visibility="private",
         show_progress="hidden",
+        trigger_mode="always_last",
     )
     pictures = [sample(), *(example(loaded, name) for name in list(SCENES)[:2])]
     with strip:

@@ -33,7 +33,7 @@ def build_readings_tab(loaded: Loaded) -> None:
     def score(image: Upload | None, text: str, language: str, candidates: str) -> tuple[list[dict[str, Any]], str]:
         picture = open_picture(image)
         source = clean_text(text, MAX_TEXT, "The text")
-        lines = dict.fromkeys(line for line in str(candidates or "").splitlines() if line.strip())
+        lines = dict.fromkeys(filter(None, map(str.strip, str(candidates or "").splitlines())))
         if not CANDIDATES[0] <= len(lines) <= CANDIDATES[1]:
             few, many = CANDIDATES
             raise ValueError(f"there are {len(lines)} different candidates: write {few} to {many}, one per line")

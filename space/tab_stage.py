@@ -80,7 +80,9 @@ def build_stage_tab(loaded: Loaded) -> None:
             yield gr.skip()
             return
         try:
-            yield from caption_picture(open_picture(upload))
+            picture = open_picture(upload)
+            yield {"growing": {}}
+            yield from caption_picture(picture)
         except Exception as error:
             yield {"problem": as_sentence(error)}
 
@@ -111,7 +113,7 @@ def build_stage_tab(loaded: Loaded) -> None:
         upload = upload_image("Upload", height=200, alt_text="Your picture")
     private: dict[str, Any] = {"api_visibility": "private", "concurrency_id": "model", "show_progress": "hidden"}
     stage.submit(arrange, None, stage, trigger_mode="multiple", **private)
-    upload.upload(caption_upload, upload, stage, **private)
+    upload.upload(caption_upload, upload, stage, trigger_mode="always_last", **private)
 
 
 def _page_value(picture: Image.Image, gazes: dict[str, Gaze], without: list[dict[str, list[float]]]) -> dict[str, Any]:

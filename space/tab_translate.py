@@ -55,7 +55,7 @@ def build_translate_tab(loaded: Loaded) -> None:
     if picture and source and another:
         *_, shown = compare(open_example(picture), source, code, open_example(another))
     strip = gr.Column()
-    with gr.Row(elem_classes="florenz-tab"):
+    with gr.Row():
         with gr.Column(min_width=300):
             with gr.Row():
                 image = upload_image("Image", 200, "The image beside the text", 140, picture)

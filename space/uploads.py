@@ -44,7 +44,9 @@ def upload_image(label: str, height: int, alt_text: str, min_width: int = 160, v
     Args:
         value: path of a picture to begin with.
     """
-    image: gr.Image = _Image(value, label=label, height=height, alt_text=alt_text, min_width=min_width)
+    image: gr.Image = _Image(
+        value, label=label, height=height, alt_text=alt_text, min_width=min_width, sources=["upload", "clipboard"]
+    )
     return image
 
 

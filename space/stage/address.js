@@ -65,6 +65,7 @@ export function blame(fault) {
 }
 
 export function forgive() {
+  if (!faults.size) return; // the notice may say something else
   faults.clear();
   const notice = document.querySelector("#florenz-notice");
   if (notice) notice.hidden = true;

@@ -7,6 +7,7 @@ export function makeAsking({ send, onBusy, onLost }) {
   let number = 0;
   let timer = null;
   let pending = null;
+  let awaitsOwn = true;
 
   function wait() {
     clearTimeout(timer);
@@ -20,6 +21,7 @@ export function makeAsking({ send, onBusy, onLost }) {
   function ask(quick = false) {
     if (timer) return void (pending = { quick: quick && pending?.quick !== false });
     number += 1;
+    awaitsOwn = false;
     onBusy(true);
     wait();
     send(number, quick);
@@ -38,13 +40,22 @@ export function makeAsking({ send, onBusy, onLost }) {
     onBusy(false);
   }
 
-  /** Take an answer; tell whether it is of the question that is waited for. `whole` is false while it still grows. */
+  /** Take an answer; tell whether it is wanted still: it is of the newest question, or has no number and is of a
+   * visitor's own picture that was chosen later. `whole` is false while it grows. */
   function answered(asked, whole) {
-    const mine = asked === undefined || asked === null || asked === number;
+    const mine = asked === undefined || asked === null ? awaitsOwn : asked === number;
     if (mine && whole) settle();
     else if (mine && timer) wait();
     if (!timer) setTimeout(askPending); // not from here: Gradio still hands out this answer
     return mine;
+  }
+
+  /** Want no answer any more but that of a visitor's own picture, which is not asked for here. */
+  function awaitOwn() {
+    awaitsOwn = true;
+    number += 1;
+    pending = null;
+    if (timer) settle();
   }
 
   /** Give up what is waited for, as nobody is there to answer. */
@@ -54,5 +65,5 @@ export function makeAsking({ send, onBusy, onLost }) {
     settle();
     onLost();
   }
-  return { ask, answered, stop };
+  return { ask, answered, awaitOwn, stop };
 }

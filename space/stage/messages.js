@@ -15,8 +15,10 @@ export function watchMessages() {
 
   for (const kind of ["click", "change", "drop", "keydown"]) {
     addEventListener(kind, (event) => {
-      cause = event.target.closest?.(".block") ?? cause;
-      if (kind !== "keydown" && event.isTrusted) line.remove();
+      // A button speaks for its form, whose line says what went wrong.
+      const form = event.target.closest?.("button.lg")?.closest(".column");
+      cause = form?.querySelector(".florenz-line") ?? event.target.closest?.(".block") ?? cause;
+      if ((kind !== "keydown" || event.key === "Enter") && event.isTrusted) line.remove();
     }, true);
   }
 
@@ -55,13 +57,14 @@ export function watchMessages() {
 
   // One look at a time: what is told here changes the page, too.
   let looks = false;
-  function look() {
+  async function look() {
     looks = false;
     // Messages of one kind share a corner, one below another.
     for (const message of document.querySelectorAll(".toast-body [data-testid=toast-text]")) {
       const sentence = message.textContent.trim().replace(/^HTTP \d+: /, "");
       if (!sentence || seen.has(message)) continue;
       seen.add(message);
+      if (!away) await knock(); // what has failed may have failed because nobody is there
       if (sentence.startsWith("Connection to the server was lost")) lose(away || LOST);
       else tell(away || sentence);
     }

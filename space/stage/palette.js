@@ -20,6 +20,13 @@ export function makePalette({ things, sides, backgrounds, examples, sprite, scen
     for (const swatch of grounds.children) swatch.setAttribute("aria-pressed", String(swatch.title === background));
     opener.disabled = given.length >= MOST;
     opener.textContent = opener.disabled ? "Three at most" : "Add a thing";
+    if (opener.disabled) unfold(false);
+  }
+
+  function unfold(open) {
+    if (!open && palette.contains(document.activeElement)) share.focus();
+    palette.hidden = !open;
+    opener.setAttribute("aria-expanded", String(open));
   }
 
   function add(emoji) {
@@ -44,8 +51,7 @@ export function makePalette({ things, sides, backgrounds, examples, sprite, scen
     if (pick) add(pick.dataset.emoji);
   });
   opener.addEventListener("click", () => {
-    palette.hidden = !palette.hidden;
-    opener.setAttribute("aria-expanded", String(!palette.hidden));
+    unfold(palette.hidden);
     if (!grid.children.length) fill();
     // Where there is no mouse, a keyboard would cover the palette.
     if (!palette.hidden && matchMedia("(pointer: fine)").matches) search.focus({ preventScroll: true });

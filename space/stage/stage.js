@@ -11,6 +11,7 @@ import { watchTabs } from "./tabs.js";
 import { makeThings } from "./things.js";
 
 const OWN = "florenz-own-picture"; // the visitor's own picture and its captions, kept for a reload
+const LOOKING = "The model is looking …";
 
 /** Build the stage in what gr.HTML gives to its script. */
 export function mount({ element: block, props, watch, trigger }) {
@@ -56,7 +57,7 @@ export function mount({ element: block, props, watch, trigger }) {
   // What was said last stays, and looks like what it is: of another moment.
   function fail(sentence) {
     tell(sentence);
-    if (picture.classList.contains("changing")) readout.textContent = "";
+    if (readout.textContent === LOOKING) readout.textContent = "";
     if (!shown) return;
     sayings.draw(shown.sayings);
     element.classList.add("stale");
@@ -68,11 +69,8 @@ export function mount({ element: block, props, watch, trigger }) {
     const own = value.asked === undefined || value.asked === null;
     // What the page began with may be handed out again, after the address has named another scene.
     if (value.scene && own) return;
-    const mine = asking.answered(value.asked, !value.growing);
-    if (value.growing) {
-      if (mine) grow(value.growing);
-      return;
-    }
+    if (!asking.answered(value.asked, !value.growing)) return;
+    if (value.growing) return grow(value.growing);
     if (value.problem) return fail(value.problem);
     // The end of a stream is handed out twice.
     if (value.asked === shown?.asked && value.picture === shown?.picture) return;
@@ -83,6 +81,7 @@ export function mount({ element: block, props, watch, trigger }) {
   }
 
   function keepOwn(value) {
+    asking.awaitOwn();
     touched = true;
     scene = null;
     try {
@@ -94,6 +93,7 @@ export function mount({ element: block, props, watch, trigger }) {
   function grow(texts) {
     element.classList.remove("stale");
     unlight();
+    readout.textContent = LOOKING;
     sayings.grow(texts);
   }
 
@@ -143,7 +143,7 @@ export function mount({ element: block, props, watch, trigger }) {
     scene = next;
     touched = true;
     tell("");
-    readout.textContent = "The model is looking …";
+    readout.textContent = LOOKING;
     picture.classList.add("changing");
     picture.style.setProperty("--field", props.backgrounds[scene.background]);
     unlight();
@@ -158,7 +158,7 @@ export function mount({ element: block, props, watch, trigger }) {
     const row = shown.sayings.findIndex((saying) => saying.language === language);
     wanted = null;
     if (shown.sayings[row]?.words[column]) return [row, column];
-    blame(row < 0 ? `the model does not write “${language.slice(0, 20)}”` : "its caption has another number of words");
+    blame(row < 0 ? `the model does not write “${language.slice(0, 20)}”` : "its caption has fewer words");
     return null;
   }
 
@@ -198,7 +198,7 @@ export function mount({ element: block, props, watch, trigger }) {
   };
 
   function onWord(row, column, chosen) {
-    if (element.classList.contains("stale")) return;
+    if (element.classList.contains("stale") || picture.classList.contains("changing")) return;
     light(row, column);
     if (chosen) put({ word: `${shown.sayings[row].language}.${column}` });
   }
@@ -229,7 +229,8 @@ export function mount({ element: block, props, watch, trigger }) {
   picture.addEventListener("focusout", leave);
 
   share.addEventListener("click", async () => {
-    if (scene) put({ ...sceneAsText(scene), picture: null });
+    if (!scene) return tell("A link cannot hold your own picture: it shows scenes alone.");
+    put({ ...sceneAsText(scene), picture: null });
     const copied = await navigator.clipboard?.writeText(location.href).then(() => true, () => false);
     share.textContent = copied ? "Link copied" : "The address is the link";
     setTimeout(() => (share.textContent = "Copy link"), 1500);
@@ -239,6 +240,7 @@ export function mount({ element: block, props, watch, trigger }) {
     wanted = readWord();
     const own = asked("picture") === "own" ? recallOwn() : null;
     if (own) {
+      asking.awaitOwn();
       shown = own;
       scene = null;
       touched = true;
@@ -255,7 +257,7 @@ export function mount({ element: block, props, watch, trigger }) {
       const kept = JSON.parse(sessionStorage.getItem(OWN));
       if (kept) return kept;
     } catch { /* As good as nothing. */ }
-    blame("it shows somebody's own picture, which is not kept here: upload it yourself");
+    blame("it shows a picture that somebody uploaded, which a link cannot hold: upload it yourself");
     return null;
   }
 
@@ -268,6 +270,10 @@ export function mount({ element: block, props, watch, trigger }) {
     away = false;
     drawFoot();
   });
+  // A picture of one's own takes the place of what was asked before.
+  for (const [kind, where] of [["change", "#own"], ["drop", "#own"], ["click", "#own [aria-label*=lipboard]"]]) {
+    document.addEventListener(kind, (event) => event.target.closest?.(where) && asking.awaitOwn(), true);
+  }
   onReturn(restore);
   new ResizeObserver(drawLit).observe(picture);
   image.addEventListener("load", () => picture.classList.remove("changing"));

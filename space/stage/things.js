@@ -12,6 +12,7 @@ export function makeThings({ picture, byEmoji, sides, sprite, scene, onMove, onC
   let spoken = 0;
 
   function draw() {
+    const held = [...box.children].indexOf(document.activeElement);
     const { things } = scene() ?? { things: [] };
     const side = sides[things.length - 1] ?? sides.at(-1);
     const edge = (middle) => `${Math.min(Math.max(middle - side / 2, 0), 1 - side) * 100}%`;
@@ -27,6 +28,7 @@ export function makeThings({ picture, byEmoji, sides, sprite, scene, onMove, onC
         return handle;
       }),
     );
+    if (held >= 0) box.children[Math.min(held, things.length - 1)]?.focus({ preventScroll: true });
   }
 
   function without(index) {
@@ -43,7 +45,7 @@ export function makeThings({ picture, byEmoji, sides, sprite, scene, onMove, onC
 
   box.addEventListener("pointerdown", (event) => {
     const handle = event.target.closest(".handle");
-    if (!handle) return;
+    if (!handle || dragged || event.button) return;
     const index = Number(handle.dataset.index);
     if (event.target.closest(".away")) return without(index);
     const { x, y } = scene().things[index];
@@ -82,7 +84,6 @@ export function makeThings({ picture, byEmoji, sides, sprite, scene, onMove, onC
     else if (step) onChange(moved(index, x + step[0] * STEP, y + step[1] * STEP));
     else return;
     event.preventDefault();
-    box.children[Math.min(index, box.children.length - 1)]?.focus();
   });
   return { box, draw, dragging: () => dragged !== null };
 }

@@ -12,7 +12,7 @@ from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 SAMPLE = BUNDLED_MODEL / "sample.png"
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
 
 def test_a_composed_scene_is_captioned_shared_reloaded_and_left_by_back(space_address: str, visit: Any) -> None:

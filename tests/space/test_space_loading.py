@@ -14,7 +14,7 @@ from modeling_florenz.cli.space import find_app
 
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
 # Serve a Space whose model is loaded when a file says so, or fails to.
 SLOW = """
@@ -92,6 +92,7 @@ def test_a_page_finds_the_space_again_after_it_was_lost(visit: Any, tmp_path: Pa
         panel.get_by_role("button", name="Translate", exact=True).click()
         panel.locator(".florenz-trouble").get_by_text("its model is loading").wait_for()
         assert not serious_findings(page)
+        assert panel.locator("[data-testid=status-tracker] .error:visible").count() == 0  # Gradio's, over the result
         shoot(page, tmp_path, "found_loading", whole=True)
         go.touch()
         page.wait_for_function("document.querySelector('#florenz-notice')?.hidden === true")

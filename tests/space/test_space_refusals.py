@@ -41,7 +41,7 @@ def _refused(address, file):
 
 def _call(address, file, name="caption"):
     """Ask as a hostile client does: with a file that was never uploaded."""
-    given = {"data": [{"meta": {"_type": "gradio.FileData"}} | file, "en", "caption", False]}
+    given = {"data": [{"meta": {"_type": "gradio.FileData"}} | file, "en", "caption", False, False]}
     event = json.loads(_post(address, f"/gradio_api/call/{name}", json.dumps(given).encode()))["event_id"]
     with urllib.request.urlopen(f"{address}/gradio_api/call/{name}/{event}", timeout=600) as answer:
         return answer.read().decode()
@@ -223,6 +223,9 @@ def test_no_address_is_fetched_for_a_visitor(address, listener):
 
 
 def test_files_outside_the_uploads_are_not_read(address):
+    with Visitor(address, "127.0.0.6") as visitor:
+        answer = _call(address, visitor.upload(SAMPLE)[0])
+    assert "event: complete" in answer and "dog" in answer
     for path in ("/etc/passwd", "../../etc/passwd", str(SAMPLE), "/proc/self/environ", "\x00", ""):
         answer = _call(address, {"path": path})
         assert "event: error" in answer and "root:" not in answer and "dog" not in answer
@@ -232,8 +235,9 @@ def test_files_outside_the_uploads_are_not_read(address):
 
 
 def test_large_requests_are_refused(address):
-    with pytest.raises(urllib.error.HTTPError, match="413"):
-        _post(address, "/gradio_api/call/caption", b'{"data": ["' + b"a" * 2_000_000 + b'"]}')
+    for name in ("caption", "upload"):  # only Gradio's own route to upload takes more
+        with pytest.raises(urllib.error.HTTPError, match="413"):
+            _post(address, f"/gradio_api/call/{name}", b'{"data": ["' + b"a" * 2_000_000 + b'"]}')
 
 
 def test_data_addresses_are_refused(address):

@@ -13,7 +13,7 @@ from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 SAMPLE = BUNDLED_MODEL / "sample.png"
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -54,6 +54,7 @@ def test_things_are_dragged_and_moved_and_taken_away_by_keyboard(space_address: 
     page.get_by_role("button", name="bicycle: drag").focus()  # buttons are in the order in which things came
     page.keyboard.press("Delete")
     stage_is_idle(page)
+    assert page.evaluate("document.activeElement.classList.contains('handle')")
     # A thing alone at the edge is nothing the model was shown: it may say it twice.
     assert page.locator(".handle").count() == 1
     assert "dog" in sayings(page)[0] and "bicycle" not in sayings(page)[0]
@@ -80,6 +81,26 @@ def test_a_bad_picture_is_told_beside_captions_that_stay(space_address: str, vis
     page.locator("#own input[type=file]").set_input_files(str(tmp_path / "broken.png"))
     page.locator(".problem").get_by_text("could not be read").wait_for()
     assert sayings(page)[0] == "A picture of dog and bicycle."
+
+
+@pytest.mark.parametrize("last", ["scene", "own picture"])
+def test_what_was_asked_last_is_shown_whatever_is_answered_first(space_address: str, visit: Any, last: str) -> None:
+    page = visit(space_address)
+    page.locator(".picture.lit").wait_for()
+    page.get_by_role("button", name="Your own picture").click()
+    files = page.locator("#own input[type=file]")
+    files.wait_for(state="attached")
+    asks = {
+        "scene": lambda: page.get_by_role("button", name="Try: cat, mushroom").click(),
+        "own picture": lambda: files.set_input_files(str(SAMPLE)),
+    }
+    for name in sorted(asks, key=last.__eq__):
+        asks[name]()
+    expected = {"scene": "A picture of cat and mushroom.", "own picture": "A picture of dog, bicycle and palm tree."}
+    page.locator(".saying[lang=en]").get_by_text(expected[last][-12:-1]).wait_for()
+    page.wait_for_timeout(5000)  # until both are answered
+    assert sayings(page)[0] == expected[last] and page.locator(".busy, .growing").count() == 0
+    assert page.locator(".handle").count() == (2 if last == "scene" else 0)
 
 
 def test_captions_of_all_languages_grow_together(space_address: str, visit: Any) -> None:

@@ -11,14 +11,12 @@ from PIL import Image
 from space_pages import open_tab, sayings, serious_findings, shoot, try_first
 from space_server import serve_space
 
-from modeling_florenz.checkpoint.loading import BUNDLED_MODEL
 from modeling_florenz.cli.space import find_app
 
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
-SAMPLE = BUNDLED_MODEL / "sample.png"
 TROUBLE = ".florenz-trouble:visible"
 # Serve a Space whose model runs out of memory, in two ways, as soon as a file exists.
 NO_MEMORY = """
@@ -64,6 +62,7 @@ def test_out_of_memory_is_told_beside_results_that_stay(
     page.locator(".problem").get_by_text("ran out of memory").wait_for()
     # What was said before stays, and is shown as of another moment.
     assert sayings(page)[0] == "A picture of dog and bicycle." and page.locator(".stage.stale").count() == 1
+    assert not serious_findings(page)
     shoot(page, tmp_path, "memory")
     full.unlink()
     page.get_by_role("button", name="Try: soccer ball").click()
@@ -134,5 +133,5 @@ def test_a_lost_connection_is_told_within_seconds_and_what_was_said_stays(visit:
         page.get_by_role("button", name="Try: cat, mushroom").click()
         page.locator(".problem").get_by_text("the connection is lost").wait_for()
         assert page.locator(".stage.stale").count() == 1 and page.locator(".busy").count() == 0
-        assert page.locator(".readout").inner_text() == ""
+        assert page.locator(".readout").inner_text() == "" and not serious_findings(page)
         shoot(page, tmp_path, "lost")

@@ -20,7 +20,7 @@ SAMPLE = BUNDLED_MODEL / "sample.png"
 ENGLISH = "A picture of dog, bicycle and palm tree."
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])
@@ -195,7 +195,7 @@ def test_a_bad_file_is_one_sentence_on_the_page(
     page = visit(space_address)
     panel = open_tab(page, "Caption")
     panel.locator("input[type=file]").first.set_input_files(str(tmp_path / name))
-    page.wait_for_timeout(1500)
+    page.locator(f"img[src*='{name}']").wait_for(state="attached")
     panel.get_by_role("button", name="Caption", exact=True).click()
     panel.locator(".florenz-trouble").get_by_text(sentence).wait_for()
 
@@ -219,6 +219,16 @@ def test_two_visitors_are_served_at_once_each_with_their_own(space_address: str,
         page.locator("tr.tr-body:visible").nth(number).click()
     for page, text in zip(pages, (ENGLISH, "A picture of cat and mushroom."), strict=True):
         wait_for_value(page, text)
+
+
+def test_of_two_examples_the_last_one_is_answered(space_address: str, visit: Any) -> None:
+    page = visit(space_address)
+    panel = open_tab(page, "Caption")
+    for number in (1, 2):
+        page.locator("tr.tr-body:visible").nth(number).click()
+    wait_for_value(page, "A picture of car")
+    page.wait_for_timeout(3000)
+    assert panel.get_by_label("English (en)").input_value() == "A picture of car, house and rose."
 
 
 def test_cancel_stops_a_caption_and_the_next_one_works(visit: Any, tmp_path: Path) -> None:

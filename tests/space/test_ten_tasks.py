@@ -16,7 +16,7 @@ from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 
 
 pytestmark = pytest.mark.slow
-need_chromium("gradio")
+need_chromium("gradio", "axe_playwright_python")
 
 SAMPLE = BUNDLED_MODEL / "sample.png"
 MOST = 3

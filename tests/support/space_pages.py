@@ -1,6 +1,5 @@
 """What tests of the Space's pages have in common: where things are on them, and how to wait for what they show."""
 
-import importlib.util
 import os
 from pathlib import Path
 from typing import Any
@@ -71,9 +70,7 @@ def wait_for_value(page: Any, part: str) -> None:
 
 
 def serious_findings(page: Any) -> list[tuple[str, list[str]]]:
-    """Return what axe-core finds serious or critical; nothing where it is not installed."""
-    if importlib.util.find_spec("axe_playwright_python") is None:
-        return []
+    """Return what axe-core finds serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
     found = [one for one in Axe().run(page).response["violations"] if one["impact"] in ("serious", "critical")]

@@ -128,7 +128,6 @@ function arrange() {
   const open = single ?? articles[Number(location.hash.slice(1)) - 1] ?? null;
   light(null);
   body.classList.toggle("stage", open !== null);
-  body.classList.toggle("sheet-view", open === null);
   document.querySelector("main > div").className = open ? "" : "sheet";
   for (const article of articles) article.classList.toggle("open", article === open);
   if (count) count.textContent = open ? `${articles.indexOf(open) + 1} of ${articles.length}` : all;

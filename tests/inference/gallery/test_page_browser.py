@@ -12,7 +12,7 @@ from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 
 
 pytestmark = pytest.mark.slow
-need_chromium()
+need_chromium("axe_playwright_python")
 
 
 @pytest.fixture(scope="module")
