@@ -17,6 +17,7 @@ from tab_stage import SCRIPTS, SPRITES, build_stage_tab
 from tab_translate import build_translate_tab
 
 
+NUMBERS = "no one two three four five six seven eight nine ten".split()
 HEAD = (
     "<div class='florenz-head'><h1>Florenz</h1><p>One model says in {languages} what a picture shows, and translates "
     "beside it.</p></div><p id='florenz-notice' role='alert' hidden></p>"
@@ -44,7 +45,8 @@ def load_pages(folder: Path) -> gr.Blocks:
 def _build(loaded: Loaded) -> gr.Blocks:
     with gr.Blocks(title="Florenz") as demo:
         count = len(loaded.captioner.languages)
-        gr.HTML(HEAD.format(languages=f"{count} languages" if count > 1 else "one language"))
+        number = NUMBERS[count] if count < len(NUMBERS) else count
+        gr.HTML(HEAD.format(languages=f"{number} language{'s' * (count > 1)}"))
         with gr.Tabs():
             with gr.Tab("Look"):
                 build_stage_tab(loaded)

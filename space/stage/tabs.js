@@ -12,13 +12,19 @@ function open(returned) {
   if (wanted && wanted.getAttribute("aria-selected") !== "true") wanted.click();
 }
 
+function remember(tab) {
+  put({ tab: tab === tabs()[0] ? null : slug(tab) }, true);
+}
+
 export function watchTabs() {
   open(false);
+  const chosen = tabs().find((tab) => tab.getAttribute("aria-selected") === "true");
+  if (!asked("tab") && chosen) remember(chosen); // by a visitor who was faster than this page
   onReturn(() => open(true));
   addEventListener("click", (event) => {
     const tab = event.isTrusted && event.target.closest?.("[role=tab]");
     if (!tab) return;
     forgive();
-    put({ tab: tab === tabs()[0] ? null : slug(tab) }, true);
+    remember(tab);
   });
 }

@@ -79,7 +79,7 @@ def test_an_own_picture_is_kept_by_a_reload_and_undone_by_back(space_address: st
     assert sayings(page)[0] == "A picture of dog and bicycle."
     # The link of somebody else's picture tells what it cannot show.
     other = visit(space_address, link="#picture=own")
-    other.get_by_text("somebody's own picture").wait_for()
+    other.get_by_text("that somebody uploaded").wait_for()
     assert sayings(other)[0] == "A picture of dog and bicycle."
 
 
@@ -94,7 +94,7 @@ def test_an_own_picture_is_kept_by_a_reload_and_undone_by_back(space_address: st
         ("scene=🐕,0.5,0.5&on=pink", "its background is “pink”"),
         ("scene=%E0%A4%A&&==%00;<img src=x onerror=alert(1)>", "not among the 208 things here"),
         ("word=xx.2", "the model does not write “xx”"),
-        ("word=de.99", "its caption has another number of words"),
+        ("word=de.99", "its caption has fewer words"),
     ],
 )
 def test_a_broken_link_is_told_and_the_first_scene_shown(
