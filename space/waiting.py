@@ -18,6 +18,8 @@ from pathlib import Path
 from socketserver import ThreadingTCPServer
 from typing import Any
 
+from escaped import capital
+
 
 PAGE = Path(__file__).parent / "stage" / "loading.html"
 LOADING = "The model is loading: this takes seconds for a small one and minutes for a large one."
@@ -133,7 +135,7 @@ def _example() -> str:
     card = ModelCard.load(_bundled_folder() / "README.md")
     rows = ""
     for shown in card.data.widget:
-        language, caption = shown["example_title"].rpartition(" in ")[2], shown["output"]["text"]
+        language, caption = capital(shown["example_title"].rpartition(" in ")[2]), shown["output"]["text"]
         rows += f"<dt>{html.escape(language)}</dt><dd>{html.escape(caption)}</dd>"
     return (
         "<figure><img src='sample.png' width='384' height='384' alt='Emoji of a dog, a bicycle and a palm tree'>"
