@@ -35,7 +35,7 @@ def digest(parts: Iterable[bytes | memoryview]) -> str:
 
 def weights_digest(*modules: nn.Module) -> str:
     """Digest names, shapes, dtypes and values of all tensors of modules, an adapter's left out."""
-    tensors = (item for module in modules for item in module.state_dict().items())
+    tensors = (item for module in modules for item in _tensors(module))
     return _digest((_WRAPPED.sub("", name), tensor) for name, tensor in tensors if not _ADAPTER.search(name))
 
 
@@ -60,7 +60,7 @@ def fingerprint(model: Any, processor: Any) -> dict[str, str | None]:
     ```
     """
     adapters = getattr(model, "peft_config", None)
-    added = [(name, tensor) for name, tensor in model.state_dict().items() if _ADAPTER.search(name)]
+    added = [(name, tensor) for name, tensor in _tensors(model) if _ADAPTER.search(name)]
     settings = [model.config.to_dict(), model.generation_config.to_dict() if model.can_generate() else None]
     return {
         "weights_digest": weights_digest(model),
@@ -85,6 +85,14 @@ def stored_digest(folder: Path) -> str:
         for name, tensor in tensors
         if name != "lm_head.weight"  # tied: some writers repeat it
     )
+
+
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield what `state_dict` holds, one part after another, so that packed matrices are unpacked one by one."""
+    for name, part in module.named_modules(remove_duplicate=False):
+        own: dict[str, Any] = {}
+        part._save_to_state_dict(own, f"{name}." if name else "", keep_vars=False)
+        yield from own.items()
 
 
 def _digest(tensors: Iterable[tuple[str, Any]]) -> str:

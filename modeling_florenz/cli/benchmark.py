@@ -105,6 +105,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Any, int]:
     import torch
 
     from ..inference.captioner import Captioner
+    from ..inference.packed import can_pack, pack_matrices
     from ..modeling_florenz import FlorenzForConditionalGeneration
     from ..sizes import config_from_size
 
@@ -116,7 +117,10 @@ def _load(arguments: argparse.Namespace) -> tuple[Any, int]:
         torch.bfloat16 if arguments.dtype == "bfloat16" or (arguments.dtype == "auto" and has_gpu) else torch.float32
     )
     model = FlorenzForConditionalGeneration._from_config(config_from_size(arguments.size), dtype=dtype).eval()
-    return model.to("cuda" if has_gpu else "cpu"), arguments.image_size or 768
+    model.to("cuda" if has_gpu else "cpu")
+    if can_pack(model):
+        pack_matrices(model)
+    return model, arguments.image_size or 768
 
 
 def _ratios(found: "dict[str, Measured]", step: float, tokens: int) -> dict[str, dict[str, float | None]]:

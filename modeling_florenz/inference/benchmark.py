@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from operator import mul, truediv
 from typing import Any
 
@@ -150,12 +151,13 @@ def model_works(
 
 def step_gigabytes(model: FlorenzForConditionalGeneration) -> float:
     """Return how much of the weights a step with a filled cache reads, in GB; the table is read as the head."""
+    decoder = model.model.decoder
     read = {
         id(value): value.numel() * value.element_size()
-        for name, value in model.model.decoder.named_parameters()
+        for name, value in chain(decoder.named_parameters(), decoder.named_buffers())  # packed matrices are buffers
         # Keys and values of the image and prompt are in the cache.
         if not ("cross_attn." in name or "encoder_attn." in name)
-        or not name.endswith(("k_proj.weight", "v_proj.weight"))
+        or not name.endswith(("k_proj.weight", "v_proj.weight", "k_proj.packed", "v_proj.packed"))
     }
     return sum(read.values()) / 1e9
 

@@ -17,6 +17,7 @@ from ..extras import install_command
 from .asked import check_request, known_languages
 from .compiled import check_compiler, compile_steps
 from .onnx_folder import is_exported, refuse_for_graphs
+from .packed import can_pack, pack_matrices
 from .scoring import check_whole, score_candidates
 from .stream import stream_text, with_features
 from .together import image_tokens, write_captions
@@ -106,6 +107,8 @@ class Captioner:
         self.model, self.processor = loaded.model, loaded.processor
         if compile:
             compile_steps(self.model)
+        elif adapter is None and can_pack(self.model):
+            pack_matrices(self.model)
         self.is_bundled = adapter is None and (model is None or is_bundled(model))
 
     @property

@@ -41,7 +41,7 @@ TRIED = {
     "two or four chunks of outputs": "equal to nn.Linear in bfloat16, slower than blocks in float32 beyond one row",
     "one row of the view for 4 outputs in float32": "0.5 x, as products of a wide matrix take one thread",
     "2 to 8 rows of twice the width in bfloat16": "1.3 to 0.6 x, by shape",
-    "packed weights": "the head is the table of words, so that both forms would be held: 0.4 GB more at 0.4b",
+    "packed weights in float32": "not measured; in bfloat16 `inference/packed.py` takes them",
     "products in 8 bits": "faster up to 4 rows, 6 to 8 x slower at the first token",
     "a static cache alone": "no gain",
 }
