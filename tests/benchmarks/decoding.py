@@ -1,11 +1,14 @@
-"""Time and profile a step of decoding with plain products and torch's search, and with Florenz's own.
+"""Time and profile a step of decoding with plain products and torch's search, with Florenz's own, and packed.
 
 python tests/benchmarks/decoding.py --sizes 0.4b --output hub_cards/results/decoding.json
 
-Random weights in the shape of a published size; both ways run in turn and must write the same ids.
+Random weights in the shape of a published size; all ways run in turn and must write the same ids. What a file of
+results has of other sizes and types stays in it.
 """
 
 import argparse
+import copy
+import json
 import statistics
 import sys
 import time
@@ -18,6 +21,7 @@ from transformers.modeling_outputs import BaseModelOutput
 
 from modeling_florenz import FlorenzForConditionalGeneration
 from modeling_florenz.inference.benchmark import STEADY, machine, name_search, search
+from modeling_florenz.inference.packed import can_pack, pack_matrices
 from modeling_florenz.modeling_florenz import FlorenzLinear
 from modeling_florenz.resumable import write_json
 from modeling_florenz.run_record import run_record
@@ -29,8 +33,8 @@ SMALLEST, MANY = FlorenzLinear.smallest, FlorenzForConditionalGeneration.many_wo
 CELLS = ((1, 1), (1, 4), (4, 1), (2, 4))  # rows and beams
 PROTOCOL = (
     f"random weights, {SOURCE} tokens of image and prompt, seconds of each further token, median of interleaved runs "
-    "with equal ids; plain: nn.Linear and torch.topk over all words; the profiles list what takes most of a token's "
-    "time, with the profiler's own cost"
+    "with equal ids; plain: nn.Linear and torch.topk over all words; packed: as Captioner holds matrices in bfloat16; "
+    "the profiles list what takes most of a token's time, with the profiler's own cost"
 )
 # Measured by hand while the above was written, on two CPUs without AMX but where it is said.
 TRIED = {
@@ -64,53 +68,65 @@ def main() -> None:
             torch.manual_seed(0)
             config = config_from_size(size)
             model = FlorenzForConditionalGeneration._from_config(config, dtype=getattr(torch, dtype)).eval()
+            models = {"plain": model, "own": model}
+            if can_pack(model):
+                models["packed"] = copy.deepcopy(model)
+                pack_matrices(models["packed"])
             for rows, beams in CELLS:
                 name = f"{size}, {dtype}, batch {rows}, {name_search(beams)}"
-                found[name] = compare(model, rows, beams, arguments.tokens, arguments.repeats)
-                print(name, *(f"{key} {found[name][key]}" for key in ("plain_ms", "own_ms", "gain")), flush=True)
+                found[name] = compare(models, rows, beams, arguments.tokens, arguments.repeats)
+                print(
+                    name, *(f"{key} {value}" for key, value in found[name].items() if "profile" not in key), flush=True
+                )
     if arguments.output:
         record = {"name": "Steps of decoding", "label": "measured-here", "protocol": PROTOCOL, **run_record()}
-        write_json(arguments.output, {**record, "machine": machine(), "steps": found, "tried": TRIED})
+        old = json.loads(arguments.output.read_text(encoding="utf-8"))["steps"] if arguments.output.exists() else {}
+        write_json(arguments.output, {**record, "machine": machine(), "steps": old | found, "tried": TRIED})
 
 
 @torch.inference_mode()
-def compare(model: Any, rows: int, beams: int, tokens: int, repeats: int) -> dict[str, Any]:
-    """Time both ways in turn, compare what they write, and profile each once."""
+def compare(models: dict[str, Any], rows: int, beams: int, tokens: int, repeats: int) -> dict[str, Any]:
+    """Time all ways in turn, compare what they write, and profile each once."""
+    model = models["plain"]
     states = torch.rand(1, SOURCE, model.config.encoder_config.d_model, dtype=model.dtype).expand(rows, -1, -1)
     mask = torch.ones(rows, SOURCE, dtype=torch.long)
     words = model.config.text_config.vocab_size
 
-    def write(count: int) -> torch.Tensor:
+    def write(way: str, count: int) -> torch.Tensor:
         encoded = BaseModelOutput(last_hidden_state=states)
-        return model.generate(encoder_outputs=encoded, attention_mask=mask, **search(words, count, beams))
+        return models[way].generate(encoder_outputs=encoded, attention_mask=mask, **search(words, count, beams))
 
-    times: dict[str, list[float]] = {"plain": [], "own": []}
+    times: dict[str, list[float]] = {way: [] for way in models}
     ids, profiles = {}, {}
     for number in range(repeats + 1):
         for way in times:
-            use(model, way)
+            use(models[way], way)
             start = time.perf_counter()
-            write(1)
+            write(way, 1)
             first = time.perf_counter()
-            ids[way] = write(tokens + 1)
+            ids[way] = write(way, tokens + 1)
             if number:
                 times[way].append(1000 * (time.perf_counter() - first - (first - start)) / tokens)
     for way in times:
-        use(model, way)
+        use(models[way], way)
         with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as profiled:
-            write(tokens + 1)
+            write(way, tokens + 1)
         profiles[way] = _largest_shares(profiled, tokens + 1)
-    if not torch.equal(ids["plain"], ids["own"]):
-        raise SystemExit("the two ways wrote different ids")
-    gains = [plain / own for plain, own in zip(times["plain"], times["own"], strict=True)]
-    steady = max(gains) - min(gains) <= STEADY * statistics.median(gains)
+    if not all(torch.equal(ids["plain"], found) for found in ids.values()):
+        raise SystemExit("the ways wrote different ids")
+    found: dict[str, Any] = {f"{way}_ms": round(statistics.median(times[way]), 1) for way in models}
+    found |= _gain(times["plain"], times["own"])
+    if "packed" in models:
+        found["packed"] = _gain(times["plain"], times["packed"])
+    return found | {"profile_ms_a_token": profiles}
+
+
+def _gain(plain: list[float], others: list[float]) -> dict[str, Any]:
+    gains = [one / other for one, other in zip(plain, others, strict=True)]
     return {
-        "plain_ms": round(statistics.median(times["plain"]), 1),
-        "own_ms": round(statistics.median(times["own"]), 1),
         "gain": round(statistics.median(gains), 2),
         "gains_of_runs": [round(gain, 2) for gain in gains],
-        "steady": steady,
-        "profile_ms_a_token": profiles,
+        "steady": max(gains) - min(gains) <= STEADY * statistics.median(gains),
     }
 
 
