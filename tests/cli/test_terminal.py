@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from modeling_florenz import BUNDLED_MODEL
 from modeling_florenz.cli import main
@@ -124,7 +125,7 @@ def test_ctrl_c_among_the_images_lets_the_command_clean_up_and_is_exit_code_130(
     done = run(
         "import os, signal, sys, wrapt\n"
         "from modeling_florenz.cli.__main__ import run\n"
-        "def interrupted(*paths):\n"
+        "def interrupted(*paths, **options):\n"
         "    try:\n"
         "        os.kill(os.getpid(), signal.SIGINT)\n"
         "    finally:\n"
@@ -138,10 +139,19 @@ def test_ctrl_c_among_the_images_lets_the_command_clean_up_and_is_exit_code_130(
     assert (done.returncode, done.stdout, done.stderr) == (130, "cleaned up\n", "")
 
 
+@pytest.fixture(scope="module")
+def many_images(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write more different images than are captioned in the time of a test."""
+    folder = tmp_path_factory.mktemp("images")
+    for number in range(1000):
+        Image.new("RGB", (32, 32), (number % 256, number // 256, 99)).save(folder / f"{number}.png")
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", range(20))
-def test_ctrl_c_at_any_moment_is_exit_code_130(moment: int) -> None:
-    command = [*FLORENZ, "caption", *[str(SAMPLE)] * 200]
+def test_ctrl_c_at_any_moment_is_exit_code_130(moment: int, many_images: Path) -> None:
+    command = [*FLORENZ, "caption", str(many_images)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
         time.sleep(0.5 + moment / 2)
         process.send_signal(signal.SIGINT)
