@@ -10,7 +10,7 @@ from gradio.context import Context
 from loading import Loaded
 
 
-GONE = "<p class='florenz-trouble'>A file that was here is no longer kept: choose it again.</p>"
+GONE = "<p class='florenz-trouble'>A file that was here is no longer kept: choose it or write it again.</p>"
 _WRITE = """(...given) => {
     try { sessionStorage.setItem(KEY, JSON.stringify(given)); } catch { /* A browser that keeps nothing. */ }
 }"""

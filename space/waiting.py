@@ -134,9 +134,9 @@ def _example() -> str:
 
     card = ModelCard.load(_bundled_folder() / "README.md")
     rows = ""
-    for shown in card.data.widget:
+    for code, shown in zip(card.data.language, card.data.widget, strict=True):
         language, caption = capital(shown["example_title"].rpartition(" in ")[2]), shown["output"]["text"]
-        rows += f"<dt>{html.escape(language)}</dt><dd>{html.escape(caption)}</dd>"
+        rows += f"<dt>{html.escape(language)}</dt><dd lang='{html.escape(code)}'>{html.escape(caption)}</dd>"
     return (
         "<figure><img src='sample.png' width='384' height='384' alt='Emoji of a dog, a bicycle and a palm tree'>"
         f"<figcaption><p>What it wrote of this picture before:</p><dl>{rows}</dl></figcaption></figure>"

@@ -68,8 +68,8 @@ def pack_matrices(model: FlorenzForConditionalGeneration) -> None:
     >>> pack_matrices(captioner.model)  # doctest: +SKIP
     ```
     """
-    parts = [model, *model.model.decoder.modules()]
-    for part in parts:
+    # Not the matrices themselves, each of which is given up when it is packed.
+    for part in [model, *(part for part in model.model.decoder.modules() if not isinstance(part, nn.Linear))]:
         for name, linear in list(part.named_children()):
             if type(linear) is FlorenzLinear and type(linear.weight) is nn.Parameter:  # not quantised
                 setattr(part, name, PackedLinear(linear))

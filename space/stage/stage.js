@@ -158,7 +158,7 @@ export function mount({ element: block, props, watch, trigger }) {
     const row = shown.sayings.findIndex((saying) => saying.language === language);
     wanted = null;
     if (shown.sayings[row]?.words[column]) return [row, column];
-    blame(row < 0 ? `the model does not write “${language.slice(0, 20)}”` : "its caption has fewer words");
+    blame(row < 0 ? `the model does not write “${language.slice(0, 20)}”` : "it lights a word that its caption does not have");
     return null;
   }
 

@@ -94,7 +94,7 @@ def test_an_own_picture_is_kept_by_a_reload_and_undone_by_back(space_address: st
         ("scene=🐕,0.5,0.5&on=pink", "its background is “pink”"),
         ("scene=%E0%A4%A&&==%00;<img src=x onerror=alert(1)>", "not among the 208 things here"),
         ("word=xx.2", "the model does not write “xx”"),
-        ("word=de.99", "its caption has fewer words"),
+        ("word=de.99", "it lights a word that its caption does not have"),
     ],
 )
 def test_a_broken_link_is_told_and_the_first_scene_shown(

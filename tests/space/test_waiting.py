@@ -33,17 +33,19 @@ def test_until_the_model_is_there_people_and_programs_are_told_so(
 ) -> None:
     waiting = space("waiting")
     written = json.loads((ROOT / "hub_cards" / "results" / "sample-captions.json").read_text(encoding="utf-8"))
-    captions = written["captions"]["florenz-tiny"]["direct"].values()
+    captions = written["captions"]["florenz-tiny"]["direct"]
+    shown = [f"<dd lang='{code}'>{text}</dd>" for code, text in captions.items()]  # read out in its language
     with waiting.waiting_room() as port:
         assert somewhere.endswith(f":{port}")
         status, page = _ask(somewhere, "/?__theme=dark")
-        assert status == 503 and waiting.LOADING in page and all(caption in page for caption in captions)
+        assert status == 503 and waiting.LOADING in page and all(caption in page for caption in shown)
+        assert "<dt>Simplified Chinese</dt>" in page
         for path, body in (("/gradio_api/app_id", None), ("/gradio_api/call/caption", b'{"data": []}')):
             status, answer = _ask(somewhere, path, body)
             assert status == 503 and json.loads(answer) == {"detail": waiting.LOADING}
         assert _ask(somewhere, "/sample.png")[0] == 200
         monkeypatch.setenv("FLORENZ_MODEL", "somebody/another-model")
-        assert not any(caption in _ask(somewhere, "/")[1] for caption in captions)
+        assert not any(caption in _ask(somewhere, "/")[1] for caption in captions.values())
         assert _ask(somewhere, "/sample.png")[0] == 503
     socket.create_server(("127.0.0.1", port)).close()  # free for what is served now
 

@@ -16,7 +16,7 @@ def need_chromium(*modules: str) -> None:
     """Skip the module that is being collected where playwright, Chromium or one of `modules` is missing."""
     for needed in ("playwright", *modules):
         if importlib.util.find_spec(needed) is None:
-            pytest.skip(f"{needed} is not installed", allow_module_level=True)
+            pytest.skip(f"{needed} is not installed: pip install .[dev]", allow_module_level=True)
     if _path() is None:
         pytest.skip("there is no chromium on this machine", allow_module_level=True)
 

@@ -78,7 +78,7 @@ function draw() {
   context.drawImage(image, ...box);
 }
 
-// Whoever points at the picture sees which words looked there.
+// Whoever points at the picture sees which words looked there; afterwards, a word lights its place again.
 function point(article, event) {
   const image = article.querySelector("img");
   const frame = image.getBoundingClientRect();
@@ -96,6 +96,7 @@ function point(article, event) {
 
 function leave(article) {
   for (const word of article.querySelectorAll(".word")) word.style.removeProperty("--here");
+  if (!lit && article.classList.contains("open")) light(strongest(article));
 }
 
 function strongest(article) {
