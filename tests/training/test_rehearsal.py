@@ -38,16 +38,14 @@ class Processor:
         return [f"text\u2028{number}" for number in ids]
 
 
-class Model:
+class Model(torch.nn.Module):
     device = torch.device("cpu")
     config = Settings()
 
     def __init__(self, weight=0.0):
+        super().__init__()
         self.asked = 0
-        self.weight = weight
-
-    def state_dict(self):
-        return {"weight": torch.tensor([self.weight])}
+        self.register_buffer("weight", torch.tensor([weight]))
 
     def can_generate(self):
         return False
