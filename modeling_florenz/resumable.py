@@ -10,6 +10,7 @@ import shutil
 import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ class InUse(ValueError):
 def whole_file(path: Path) -> Iterator[Path]:
     """Yield a path to write to; when the block ends without an error, the file there takes the name `path`.
 
-    An older file of that name stays until then. Several processes may write the same file: the last one wins.
+    An older file of that name stays until then. Of several processes that write it, the last one wins.
 
     Args:
         path: the file to make or replace; its folder is made if missing.
@@ -41,7 +42,8 @@ def whole_file(path: Path) -> Iterator[Path]:
     ```
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.partial")
+    # The name itself may be as long as a name can be.
+    partial = path.with_name(f".{hash(path.name):x}-{os.getpid()}-{threading.get_ident()}.partial")
     try:
         yield partial
         partial.replace(path)
@@ -106,9 +108,7 @@ def whole_folder(folder: Path, replace: bool = False, work: str = "") -> Iterato
 
 @contextmanager
 def hold(path: Path, wait: bool = False) -> Iterator[None]:
-    """Keep other processes from writing a file or folder; however this one ends, the lock ends with it.
-
-    The lock is the file `.NAME.lock` beside it. It is never removed: two processes could then hold it.
+    """Keep other processes from writing a file or folder; however this one ends, its lock `.NAME.lock` ends with it.
 
     Args:
         path: what is written; its folder is made if missing.
@@ -118,6 +118,7 @@ def hold(path: Path, wait: bool = False) -> Iterator[None]:
         InUse: another process holds it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
+    # The file is never removed: two processes could then hold it.
     lock = FileLock(_lock_file(path), timeout=-1 if wait else 0)
     try:
         lock.acquire()
@@ -176,16 +177,86 @@ def keep_settings(path: Path, settings: Mapping[str, Any], holder: str, fix: str
         write_json(path, settings)
 
 
-class JsonLines:
-    """Keep entries in a file, one line of JSON for each, by key.
+class LineFile:
+    """Read and write a file with one line of JSON for each entry, and hold none of them.
 
-    A last line that a killed process left unfinished is ignored by readers, and removed before the next entry is
-    added. Only `append` changes the file, so it can be read while another process adds to it. Several processes that
-    add must each `hold` it while they read and add.
+    A last line that a killed process left unfinished is ignored, and removed before the next entry is added. Only
+    `append` changes the file, so it can be read meanwhile. Processes that add must `hold` it while they read and add.
 
     Args:
-        path: the file; it need not exist yet.
-        fields: the fields of an entry that make its key; of several, the tuple of their values.
+        path: of the file, which need not exist yet.
+        fields: of an entry that make its key; of several, the tuple of their values.
+
+    Example:
+
+    ```python
+    >>> import tempfile
+    >>> file = LineFile(Path(tempfile.mkdtemp()) / "captions.jsonl", "key")
+    >>> [first, second] = file.append([{"key": "a.png", "text": "A dog."}, {"key": "b.png", "text": "A cat."}])
+    >>> file.at(second)["text"]
+    'A cat.'
+    ```
+    """
+
+    def __init__(self, path: Path, *fields: str) -> None:
+        self.path, self.fields = path, fields
+        self._unfinished, self._line_break = 0, b""
+
+    def read(self) -> Iterator[tuple[int, int, Any, dict[str, Any]]]:
+        """Yield the number of each line, its place in bytes, its key and its entry; to its end before `append`.
+
+        Raises:
+            ValueError: a line is broken; its number is named.
+        """
+        if not self.path.exists():
+            return
+        place = 0
+        with self.path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                whole = line.endswith(b"\n")
+                if (found := self._parse(line)) is not None:
+                    yield number, place, *found
+                    self._line_break = b"" if whole else b"\n"  # written by hand
+                elif not whole:
+                    self._unfinished = len(line)
+                elif line.strip():
+                    raise self.broken(number)
+                place += len(line)
+
+    def at(self, place: int) -> dict[str, Any]:
+        """Return the entry that begins at a place."""
+        with self.path.open("rb") as file:
+            file.seek(place)
+            return dict(json.loads(file.readline()))
+
+    def append(self, entries: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Add entries, which have all fields of the key, to the end of the file; return where they begin."""
+        lines = [_encode(entry) for entry in entries]
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self.path.open("ab") as file:
+            start = file.truncate(file.tell() - self._unfinished) + len(self._line_break)
+            file.write(self._line_break + b"".join(lines))
+        self._unfinished, self._line_break = 0, b""
+        return list(accumulate(map(len, lines[:-1]), initial=start)) if lines else []
+
+    def broken(self, number: int) -> ValueError:
+        """Return what is to be said of a line that is broken."""
+        return ValueError(f"{self.path}, line {number} is broken: remove that line, and what it held is made again")
+
+    def _key(self, entry: Mapping[str, Any]) -> Hashable:
+        values = tuple(entry[field] for field in self.fields)
+        return values[0] if len(values) == 1 else values
+
+    def _parse(self, line: bytes) -> tuple[Hashable, dict[str, Any]] | None:
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            entry = json.loads(line.decode("utf-8"))
+            hash(key := self._key(entry))
+            return key, entry
+        return None
+
+
+class JsonLines(LineFile):
+    """Hold the entries of such a file by key, as `entries`.
 
     Raises:
         ValueError: a line is broken or has the key of an earlier one; its number is named.
@@ -196,57 +267,27 @@ class JsonLines:
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "captions.jsonl"
     >>> JsonLines(path, "key").append([{"key": "a.png", "text": "A dog."}])
+    [0]
     >>> JsonLines(path, "key").entries["a.png"]["text"]
     'A dog.'
     ```
     """
 
     def __init__(self, path: Path, *fields: str) -> None:
-        self.path, self.fields = path, fields
+        super().__init__(path, *fields)
         self.entries: dict[Any, dict[str, Any]] = {}
-        *lines, last = (path.read_bytes() if path.exists() else b"").split(b"\n")
-        for number, line in enumerate(lines, 1):
-            if line.strip():
-                self._add(number, line)
-        self._unfinished, self._line_break = len(last), b""
-        if last and self._read(last) is not None:  # written without the final line break, or by hand
-            self._add(len(lines) + 1, last)
-            self._unfinished, self._line_break = 0, b"\n"
+        for number, _, key, entry in self.read():
+            if key in self.entries:
+                name = ", ".join(f"{field} {entry[field]}" for field in fields)
+                raise ValueError(f"{path}, line {number}: {name} is there twice: remove one of them")
+            self.entries[key] = entry
 
-    def append(self, entries: Iterable[dict[str, Any]]) -> None:
-        """Add entries, which have all fields of the key, to the end of the file."""
+    def append(self, entries: Iterable[Mapping[str, Any]]) -> list[int]:
+        """Add entries as `LineFile` does."""
         entries = list(entries)
-        new = {self._key(entry): entry for entry in entries}
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        with self.path.open("ab") as file:
-            if self._unfinished:
-                file.truncate(file.tell() - self._unfinished)
-            file.write(self._line_break + b"".join(_encode(entry) for entry in entries))
-        self._unfinished, self._line_break = 0, b""
-        self.entries |= new
-
-    def _add(self, number: int, line: bytes) -> None:
-        where, found = f"{self.path}, line {number}", self._read(line)
-        if found is None:
-            raise ValueError(f"{where} is broken: remove that line, and what it held is made again")
-        key, entry = found
-        if key in self.entries:
-            name = ", ".join(f"{field} {entry[field]}" for field in self.fields)
-            raise ValueError(f"{where}: {name} is there twice: remove one of them")
-        self.entries[key] = entry
-
-    def _read(self, line: bytes) -> tuple[Hashable, dict[str, Any]] | None:
-        try:
-            entry = json.loads(line.decode("utf-8"))
-            key = self._key(entry)
-            hash(key)
-        except (ValueError, KeyError, TypeError, RecursionError):
-            return None
-        return key, entry
-
-    def _key(self, entry: dict[str, Any]) -> Hashable:
-        values = tuple(entry[field] for field in self.fields)
-        return values[0] if len(values) == 1 else values
+        places = super().append(entries)
+        self.entries |= {self._key(entry): dict(entry) for entry in entries}
+        return places
 
 
 def _lock_file(path: Path) -> Path:

@@ -1,7 +1,6 @@
 """The command `florenz caption`."""
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Iterator
@@ -149,7 +148,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     ):
         for block in caption_in_bulk(captioner, images, options, kept):
             if kept is not None:
-                kept.add(block)
+                block = kept.add(block)
             for image in block:
                 if single and image.problem is not None:
                     raise ValueError(image.problem)  # the only one: its failure is the command's
@@ -193,6 +192,10 @@ def _check_output(arguments: argparse.Namespace) -> None:
         return
     if output.suffix.lower() not in TABLES:
         raise ValueError(f"--output is {output}: end its name in {' or '.join(TABLES)}")
+    if output.is_dir():
+        raise ValueError(f"--output is {output}, which is a folder: name a file in it")
+    if files := [place for place in output.parents if place.is_file()]:
+        raise ValueError(f"--output is in {files[0]}, and that is not a folder: give another name")
     if any(os.path.exists(entry) and output.exists() and output.samefile(entry) for entry in arguments.images):
         raise ValueError(f"--output is {output}, which is to be read: give another name")
 
@@ -204,7 +207,7 @@ def _kept(
     from ..inference.block_writer import made_by
     from ..inference.captioner import Captioner
     from ..inference.kept_captions import Wrapped, keep_captions
-    from ..inference.sidecars import Sidecars
+    from ..inference.sidecars import FULL, Sidecars
 
     wrapped = Wrapped(arguments.prepend, arguments.append)
     try:
@@ -218,9 +221,9 @@ def _kept(
         else:
             yield None
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
         place = arguments.output or "a text file beside an image"
+        if error.errno not in FULL:
+            raise ValueError(f"{place} could not be written: {error.strerror or error}: give another place") from None
         raise ValueError(
             f"the disk is full, so {place} could not be written to its end: make room, and the same command goes on"
         ) from None

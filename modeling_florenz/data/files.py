@@ -85,6 +85,23 @@ def field(record: Any, name: str, kind: type, where: str) -> Any:
     return value
 
 
+def files_below(folder: Path) -> list[Path]:
+    """List the files in a folder and in those within it, by path; links are listed and not followed.
+
+    Raises:
+        ValueError: a folder cannot be read, so that what is in it would be left out.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise ValueError(f"the folder {error.filename} could not be read ({error.strerror}): move it away")
+
+    found = []
+    for place, folders, files in os.walk(folder, onerror=refuse):
+        links = [name for name in folders if os.path.islink(os.path.join(place, name))]
+        found += [Path(place, name) for name in (*files, *links)]
+    return sorted(found)
+
+
 def image_folders(folder: Path) -> list[Path]:
     """List a folder and the folders in it: archives of images are unpacked into either."""
     if not folder.is_dir():

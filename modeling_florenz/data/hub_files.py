@@ -13,6 +13,7 @@ from huggingface_hub import DatasetCard, HfApi, HfFileSystem, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError, RepositoryNotFoundError, RevisionNotFoundError
 
 from .dataset_info import HubPlace
+from .files import files_below
 from .images import is_read
 
 
@@ -74,7 +75,7 @@ def find_files(folder: Path, place: HubPlace) -> HubFiles:
     if not place.repo:
         if not folder.is_dir():
             raise ValueError(f"hub needs the folder {folder}: put the data there, or name a repo")
-        names = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+        names = sorted(path.relative_to(folder).as_posix() for path in files_below(folder) if path.is_file())
         return HubFiles(str(folder), LocalFileSystem(), str(folder.absolute()), _visible(names))
     name = f"{place.repo} at {place.revision or 'main'}"
     try:
@@ -144,7 +145,7 @@ def _cached(place: HubPlace, name: str, error: Exception) -> HubFiles:
     except LocalEntryNotFoundError:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} is not in the cache, and the Hub cannot be reached: {reason}") from None
-    names = sorted(path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in files_below(Path(folder)) if path.is_file())
     return HubFiles(name, LocalFileSystem(), folder, _visible(names), Path(folder).name)
 
 

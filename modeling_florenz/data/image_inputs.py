@@ -4,7 +4,7 @@ import glob
 import os
 import re
 import tarfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -16,11 +16,13 @@ from .images import find_images, is_address, is_read
 
 TABLE, ARCHIVE, HUB = ".parquet", ".tar", "hf://datasets/"
 STREAM = "standard input"
-_MAX_BYTES = 1 << 30  # of one image in a table, an archive or a stream
+_MAX_BYTES = 1 << 30  # of one image
 _MAX_LINE = 1 << 16
 # How the files begin that are read, and some that are not.
 _IMAGE = re.compile(
-    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF.{4}WEBPVP8|.{4}ftyp|BM.{4}\0{4}|P[1-7]\s", re.DOTALL
+    rb"\x89PNG|\xff\xd8\xff|GIF8[79]a|II\*\0|MM\0\*|RIFF.{4}WEBPVP8|.{4}ftyp|BM.{4}\0{4}"
+    rb"|P[1-7]\s+(#|\d+\s+\d+\s|\d*\s*\Z)",  # and not a list whose first path is "P1 holiday.jpg"
+    re.DOTALL,
 )
 
 
@@ -45,10 +47,19 @@ class ImageInput:
     beside: Any = None
 
     def read(self) -> bytes:
-        """Return the bytes of its file."""
-        if self.path is not None:
-            return self.path.read_bytes()
-        return self.content or b""
+        """Return the bytes of its file.
+
+        Raises:
+            OSError: it cannot be read.
+            ValueError: it has more than a gigabyte.
+        """
+        if self.path is None:
+            return self.content or b""
+        with self.path.open("rb") as file:
+            content = file.read(min(_MAX_BYTES, os.fstat(file.fileno()).st_size or _MAX_BYTES) + 1)
+        if len(content) > _MAX_BYTES:
+            raise ValueError(_too_many_bytes(self.name))
+        return content
 
 
 def find_image_inputs(
@@ -79,7 +90,7 @@ def find_image_inputs(
     """
     for entry in given:
         if entry == "-":
-            yield from _in_stream(stream, recursive, column)
+            yield from _in_stream(stream, recursive, column, split)
         elif entry.startswith(HUB):
             from .hub_images import hub_images
 
@@ -87,8 +98,11 @@ def find_image_inputs(
         elif os.path.isdir(entry):
             yield from _in_folder(Path(entry), recursive)
         elif glob.has_magic(entry) and not os.path.exists(entry) and not is_address(entry):
-            found = sorted(glob.glob(entry, recursive=True))
-            yield from find_image_inputs(found, recursive, column, beside=beside)
+            found = _matches(entry)
+            yield from find_image_inputs(found, recursive, column, beside=beside, split=split)
+            root, stars, _ = entry.partition("**")
+            if stars and os.path.isdir(root or "."):
+                yield from _unread(Path(root))
             if not found:
                 yield ImageInput(entry, problem=f"{entry} matches no file")
         elif entry.lower().endswith(TABLE) and os.path.isfile(entry):
@@ -99,24 +113,48 @@ def find_image_inputs(
             yield ImageInput(entry, Path(entry))
 
 
-def _in_stream(stream: BinaryIO | None, recursive: bool, column: str) -> Iterator[ImageInput]:
+def _matches(pattern: str) -> list[str]:
+    found = sorted(glob.glob(pattern, recursive=True))
+    root, star, rest = pattern.partition("**")
+    if not star:
+        return found
+    # As `recursive` does: links to folders are not followed, so that each file comes once and none leads in a circle.
+    found = [path for path in found if not _passes_link(path, len(Path(root).parts))]
+    # The files in a folder match beside it.
+    return found if rest.strip("/*") else [path for path in found if not os.path.isdir(path)]
+
+
+def _passes_link(path: str, start: int) -> bool:
+    parts = Path(path).parts
+    folders = (os.path.join(*parts[:end]) for end in range(start + 1, len(parts) + 1))
+    return any(os.path.islink(folder) and os.path.isdir(folder) for folder in folders)
+
+
+def _too_many_bytes(name: str) -> str:
+    return f"{name} has more than the {_MAX_BYTES:,} bytes that are allowed"
+
+
+def _in_stream(stream: BinaryIO | None, recursive: bool, column: str, split: str) -> Iterator[ImageInput]:
     first = b"" if stream is None else stream.readline(_MAX_LINE)
     if stream is not None and _IMAGE.match(first):
         content = first + stream.read(_MAX_BYTES)
         allowed = len(content) <= _MAX_BYTES
-        problem = None if allowed else f"{STREAM} has more than the {_MAX_BYTES:,} bytes that are allowed"
-        yield ImageInput(STREAM, content=content if allowed else None, problem=problem)
+        yield ImageInput(
+            STREAM, content=content if allowed else None, problem=None if allowed else _too_many_bytes(STREAM)
+        )
         return
-    number = 0
+    number, empty = 0, True
     for number, line in enumerate(chain([first] if first else (), stream or ()), 1):
         path = os.fsdecode(line.rstrip(b"\r\n"))
         if "\0" in path:
             yield ImageInput(STREAM, problem=f"{STREAM} holds neither an image nor a path in line {number}")
             return
         if path and path != "-":
-            yield from find_image_inputs([path], recursive, column)
-    if not number:
-        yield ImageInput(STREAM, problem=f"{STREAM} is empty: send an image, or a path a line")
+            empty = False
+            yield from find_image_inputs([path], recursive, column, split=split)
+    if empty:
+        reason = "names no image" if number else "is empty"
+        yield ImageInput(STREAM, problem=f"{STREAM} {reason}: send an image, or a path a line")
 
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[ImageInput]:
@@ -133,15 +171,28 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[ImageInput]:
         for path in found.passed_over:
             reason = f"{path} is of a kind that is not read: save it as JPEG or PNG"
             yield ImageInput(str(path), problem=reason, passed_over=True)
+    if recursive:
+        yield from _unread(folder)
     if recursive and not seen:
         yield ImageInput(str(folder), problem=f"the folder {folder} and those in it hold no image that can be read")
 
 
-def _folders(folder: Path) -> Iterator[Path]:
+def _folders(folder: Path, tell: Callable[[OSError], object] | None = None) -> Iterator[Path]:
     # Links are not followed, so that none leads round in a circle or out of the folder.
-    for place, names, _ in os.walk(folder):
+    for place, names, _ in os.walk(folder, onerror=tell):
         names[:] = sorted(name for name in names if not name.startswith("."))
         yield Path(place)
+
+
+def _unread(folder: Path) -> Iterator[ImageInput]:
+    """Yield the folders within a folder that cannot be read."""
+    errors: list[OSError] = []
+    for _ in _folders(folder, errors.append):
+        continue
+    for error in errors:
+        if error.filename != str(folder):  # what is wrong with that is said where it is read
+            reason = f"the folder {error.filename} could not be read: {error.strerror}"
+            yield ImageInput(error.filename, problem=reason)
 
 
 def _in_table(path: Path, column: str, beside: str = "") -> Iterator[ImageInput]:
@@ -166,6 +217,8 @@ def _in_table(path: Path, column: str, beside: str = "") -> Iterator[ImageInput]
                 for entry in batch.to_pylist():
                     yield replace(_of_row(path, row, entry[column]), beside=entry[beside] if beside else None)
                     row += 1
+            if not row:
+                yield ImageInput(str(path), problem=f"{path} has no row")
     except (OSError, pyarrow.ArrowException) as error:
         reason = " ".join(str(error).split())
         yield ImageInput(str(path), problem=f"{path} could not be read as a parquet table: {reason}")
@@ -193,7 +246,7 @@ def _in_archive(path: Path) -> Iterator[ImageInput]:
                     continue  # captions and records lie beside the images
                 count += 1
                 if member.size > _MAX_BYTES:
-                    yield ImageInput(name, problem=f"{name} has {member.size:,} bytes: {_MAX_BYTES:,} are allowed")
+                    yield ImageInput(name, problem=_too_many_bytes(name))
                     continue
                 file = archive.extractfile(member)
                 content = b"" if file is None else file.read()

@@ -92,12 +92,17 @@ def caption_in_bulk(
 
     crew = BlockWriter(captioner, options) if isinstance(captioner, Captioner) else captioner
     asked = blocks()
-    found: dict[str, Captions | str] = {}
+    found: dict[str, Captions | str] = {}  # what earlier blocks hold and nothing else keeps
     try:
         for written in crew.write_all(asked):
             plan = planned.popleft()
-            found |= {digest: written[digest] if known is None else known for digest, known in plan.new.items()}
-            yield [_finish(read, found, plan.new) for read in plan.reads]
+            new = {digest: written[digest] if known is None else known for digest, known in plan.new.items()}
+            for digest in {read.digest for read in plan.reads} - {"", *new}:
+                new[digest] = found.get(digest) or _captions_of(kept, digest) or {}
+            yield [_finish(read, new, plan.new) for read in plan.reads]
+            for digest in plan.new:
+                if isinstance(new[digest], str) or _captions_of(kept, digest) is None:
+                    found[digest] = new[digest]
     finally:
         asked.close()
         if isinstance(crew, BlockWriter):
@@ -137,11 +142,15 @@ def _plan(images: Iterable[ImageInput], options: BulkOptions, kept: KeptCaptions
         yield _plan_block(reads, seen, kept)
 
 
+def _captions_of(kept: KeptCaptions | None, digest: str) -> Captions | None:
+    return None if kept is None else kept.captions_of(digest)
+
+
 def _plan_block(reads: list[_Read], seen: set[str], kept: KeptCaptions | None) -> _Planned:
     files = {read.digest: ImageFile(read.image.name, read.content) for read in reversed(reads) if read.digest}
     new = [digest for digest in dict.fromkeys(read.digest for read in reads) if digest and digest not in seen]
     seen.update(new)
-    known = {digest: None if kept is None else kept.captions_of(digest) for digest in new}
+    known = {digest: _captions_of(kept, digest) for digest in new}
     for read in reads:
         read.content = b""
     return _Planned(reads, known, {digest: files[digest] for digest in new} if None in known.values() else {})

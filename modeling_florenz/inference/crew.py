@@ -4,7 +4,8 @@ import multiprocessing
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from concurrent.futures import FIRST_COMPLETED, Future, InvalidStateError, wait
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -142,7 +143,9 @@ class _Process:
         try:
             self.connection.send((self._count, block))
         except OSError:
-            raise _died() from None
+            # Told where its captions would be taken, behind those of blocks that are finished.
+            with suppress(InvalidStateError):
+                future.set_exception(_died())
         return future
 
     def _receive(self) -> None:
@@ -156,7 +159,8 @@ class _Process:
                     future.set_result(written)
         except (EOFError, OSError):
             for future in list(self._waiting.values()):
-                future.set_exception(_died())
+                with suppress(InvalidStateError):
+                    future.set_exception(_died())
 
 
 def _died() -> ValueError:

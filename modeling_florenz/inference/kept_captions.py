@@ -1,23 +1,30 @@
 """Keep the captions of many images in one file: a run that was stopped goes on, and nothing is written twice."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import hashlib
+import os
+from array import array
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from .. import __version__
-from ..data.image_inputs import TABLE, ImageInput
+from ..data.image_inputs import STREAM, TABLE, ImageInput
+from ..data.images import is_address
 from ..extras import install_command
-from ..resumable import JsonLines, hold, keep_settings, whole_file
+from ..resumable import LineFile, hold, keep_settings, read_settings, whole_file
 from .block_writer import Captions
 from .bulk import CaptionedImage
 from .bulk_options import BulkOptions
 
 
-FIX = "give another --output, or take --overwrite to make all of them again"
+FIX = "give another --output, or --overwrite to make everything in it again"
 # These decide how fast captions come; a batch, like the threads of a model, at most in what order sums are rounded.
 _FREE = ("batch_size", "workers")
+_FOLDER = "names_start_from"
+_BATCH = 4096
 
 
 @dataclass(frozen=True)
@@ -32,28 +39,46 @@ class Wrapped:
         return {key: f"{self.before}{text}{self.after}" for key, text in captions.items()}
 
 
-@dataclass
 class CaptionsFile:
     """Keep captions as JSON lines: one for each image, task and language, in the order of the images.
+
+    Only where the lines are is held, some 400 bytes for each image.
 
     Args:
         path: of the file.
         keys: tasks and languages that every image has.
         wrapped: words around every caption.
         via: written into every line, if captions go by way of a language.
+        folder: that relative names in the file start from.
+
+    Raises:
+        ValueError: a line is broken or there twice; its number is named.
     """
 
-    path: Path
-    keys: list[tuple[str, str]]
-    wrapped: Wrapped = field(default_factory=Wrapped)
-    via: str | None = None
-
-    def __post_init__(self) -> None:
-        self._lines = JsonLines(self.path, "image", "content", "task", "language")
-        self._by_content: dict[str, dict[tuple[str, str], str]] = {}
-        self._now: dict[str, str] = {}  # content of each image as it was last seen
-        for (_, content, task, language), entry in self._lines.entries.items():
-            self._by_content.setdefault(content, {})[task, language] = entry["text"]
+    def __init__(
+        self,
+        path: Path,
+        keys: list[tuple[str, str]],
+        wrapped: Wrapped,
+        via: str | None,
+        folder: Path,
+    ) -> None:
+        self.keys, self.wrapped, self.via = keys, wrapped, via
+        self._file = LineFile(path, "image", "content", "task", "language")
+        # Names from another folder are written so that they lead to the same files.
+        self._folder = None if folder == Path.cwd() else folder
+        self._lines: dict[bytes, int] = {}  # by name and content: a bit for each key that has a line, and one if seen
+        self._names: dict[bytes, bool] = {}  # whether it was seen
+        self._places: dict[str, array[int]] = {}  # by content: where the line of each key begins
+        self._may_be_outdated = False
+        for number, place, (name, content, *key), entry in self._file.read():
+            texts = (name, content, entry.get("text"))
+            if not all(isinstance(text, str) for text in texts) or tuple(key) not in keys:
+                raise self._file.broken(number)
+            index = keys.index((key[0], key[1]))
+            if self._has_line(name, content, index):
+                raise ValueError(f"{path}, line {number} is there twice: remove one of them")
+            self._keep(name, content, index, place)
 
     def has(self, image: ImageInput) -> bool:
         """Return False: whether a file has changed is seen when it is read."""
@@ -61,43 +86,82 @@ class CaptionsFile:
 
     def captions_of(self, content: str) -> Captions | None:
         """Return all captions of a file by its digest, as they are in the file."""
-        found = self._by_content.get(content, {})
-        return found if all(key in found for key in self.keys) else None
+        places = self._places.get(content)
+        if places is None or min(places) < 0:
+            return None
+        return {key: self._file.at(place)["text"] for key, place in zip(self.keys, places, strict=True)}
 
-    def add(self, block: Iterable[CaptionedImage]) -> None:
-        """Add the captions of images that are not there yet, in one write."""
-        entries: dict[Any, dict[str, Any]] = {}
+    def add(self, block: list[CaptionedImage]) -> list[CaptionedImage]:
+        """Add the captions of images that are not there yet, in one write; return the images."""
+        entries: dict[tuple[str, str, int], dict[str, Any]] = {}
         for image in block:
             if image.problem is not None:
                 continue
-            name, content = image.image.name, image.content
-            self._now[name] = content
+            name, content = self._name(image.image.name), image.content
             known = self.captions_of(content) or self.wrapped.around(image.captions)
-            self._by_content[content] = dict(known)
-            for task, language in self.keys:
-                key = (name, content, task, language)
-                if key not in self._lines.entries:
-                    entries[key] = {
-                        **dict(zip(self._lines.fields, key, strict=True)),
-                        "text": known[task, language],
+            for index, key in enumerate(self.keys):
+                if not self._has_line(name, content, index):
+                    entries[name, content, index] = {
+                        **dict(zip(self._file.fields, (name, content, *key), strict=True)),
+                        "text": known[key],
                         "bytes": image.size,
                         **({} if self.via is None else {"via": self.via}),
                     }
+            self._see(name, content)
         if entries:
-            self._lines.append(entries.values())
+            for line, place in zip(entries, self._file.append(entries.values()), strict=True):
+                self._keep(*line, place)
+        return block
 
     def finish(self) -> None:
         """Leave out what was written about images that have changed since."""
-        entries = self._lines.entries
-        now = {key: entry for key, entry in entries.items() if self._now.get(key[0], key[1]) == key[1]}
-        if len(now) < len(entries):
-            with whole_file(self.path) as partial:
-                JsonLines(partial, *self._lines.fields).append(now.values())
+        if self._may_be_outdated and any(self._is_outdated(entry) for *_, entry in self._file.read()):
+            with whole_file(self._file.path) as partial:
+                for entries in self.batches():
+                    LineFile(partial, *self._file.fields).append(
+                        entry for entry in entries if not self._is_outdated(entry)
+                    )
 
-    @property
-    def entries(self) -> Iterable[Mapping[str, Any]]:
-        """Return all lines in order."""
-        return self._lines.entries.values()
+    def batches(self) -> Iterator[list[dict[str, Any]]]:
+        """Yield all lines in order, some thousands at a time."""
+        lines = self._file.read()
+        while batch := [entry for *_, entry in islice(lines, _BATCH)]:
+            yield batch
+
+    def _name(self, name: str) -> str:
+        if self._folder is None or name == STREAM or is_address(name) or os.path.isabs(name):
+            return name
+        return os.path.relpath(name, self._folder)
+
+    def _has_line(self, name: str, content: str, index: int) -> bool:
+        return bool(self._lines.get(_digest(name, content), 0) >> index + 1 & 1)
+
+    def _keep(self, name: str, content: str, index: int, place: int) -> None:
+        line, named = _digest(name, content), _digest(name)
+        if line not in self._lines:
+            self._may_be_outdated |= named in self._names
+        self._lines[line] = self._lines.get(line, 0) | 2 << index
+        self._names.setdefault(named, False)
+        places = self._places.setdefault(content, array("q", [-1] * len(self.keys)))
+        if places[index] < 0:
+            places[index] = place
+
+    def _see(self, name: str, content: str) -> None:
+        line = _digest(name, content)
+        if line not in self._lines:
+            self._may_be_outdated |= _digest(name) in self._names
+        self._lines[line] = self._lines.get(line, 0) | 1
+        self._names[_digest(name)] = True
+
+    def _is_outdated(self, entry: Mapping[str, Any]) -> bool:
+        name = entry["image"]
+        is_seen = self._lines.get(_digest(name, entry["content"]), 0) & 1
+        # What came through a pipe has no name of its own.
+        return name != STREAM and self._names.get(_digest(name), False) and not is_seen
+
+
+def _digest(*texts: str) -> bytes:
+    return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 @contextmanager
@@ -125,15 +189,20 @@ def keep_captions(
         if overwrite:
             for older in (settings_path, path, output):
                 older.unlink(missing_ok=True)
-        if path.exists() and path.stat().st_size and not settings_path.exists():
-            raise ValueError(f"{path} is there, but not {settings_path.name}, which says what made it: {FIX}")
-        keep_settings(settings_path, _settings(made_by, options, wrapped), f"{output} holds captions", FIX)
+        for older in (path, output):
+            if older.exists() and older.stat().st_size and not settings_path.exists():
+                raise ValueError(f"{older} is there, but {settings_path.name}, which says what made it, is not: {FIX}")
+        place = output.parent.resolve()
+        here = os.path.relpath(Path.cwd(), place)
+        settings = {**_settings(made_by, options, wrapped), _FOLDER: here}
+        keep_settings(settings_path, settings, f"{output} holds captions", FIX, free=[_FOLDER])
+        folder = (place / str(read_settings(settings_path, FIX).get(_FOLDER, here))).resolve()
         keys = [(task, language) for task in options.tasks for language in options.languages]
-        kept = CaptionsFile(path, keys, wrapped, options.via)
+        kept = CaptionsFile(path, keys, wrapped, options.via, folder)
         yield kept
         kept.finish()
         if is_table:
-            _write_table(output, CaptionsFile(path, keys).entries)
+            _write_table(output, kept)
 
 
 def _settings(made_by: Mapping[str, Any], options: BulkOptions, wrapped: Wrapped) -> dict[str, Any]:
@@ -155,8 +224,13 @@ def _import_parquet() -> Any:
     return pyarrow
 
 
-def _write_table(output: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+def _write_table(output: Path, kept: CaptionsFile) -> None:
     pyarrow = _import_parquet()
-    table = pyarrow.Table.from_pylist([dict(entry) for entry in entries])
-    with whole_file(output) as partial:
-        pyarrow.parquet.write_table(table, partial)
+    texts = ("image", "content", "task", "language", "text")
+    fields = [*((name, pyarrow.string()) for name in texts), ("bytes", pyarrow.int64())]
+    schema = pyarrow.schema(fields + ([] if kept.via is None else [("via", pyarrow.string())]))
+    with whole_file(output) as partial, pyarrow.parquet.ParquetWriter(partial, schema) as table:
+        for entries in kept.batches():
+            for entry in entries:  # a name may be no Unicode
+                entry["image"] = entry["image"].encode("utf-8", "backslashreplace").decode()
+            table.write_table(pyarrow.Table.from_pylist(entries, schema=schema))

@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from ..card_template import UNFILLED
 from ..checkpoint.model_folder import CODE_FILES, PACKAGE
 from ..checkpoint.sources import read_json, weight_files
+from ..data.files import files_below
 from .leaks import DATA, check_file
 
 
@@ -34,14 +35,14 @@ def kind_of(folder: Path) -> str:
         raise ValueError(f"{folder} holds a model and an adapter: keep one of them")
     if found:
         return found[0]
-    if any(path.name.endswith((*DATA, ".jsonl")) for path in folder.rglob("*")):
+    if any(path.name.endswith((*DATA, ".jsonl")) for path in files_below(folder)):
         return "dataset"
     raise ValueError(f"{folder} holds no model, no adapter and no parquet files, archives or rows: give one of these")
 
 
 def files_of(folder: Path) -> list[Path]:
     """List the files that would be pushed."""
-    return sorted(path for path in folder.rglob("*") if path.is_file() or path.is_symlink())
+    return [path for path in files_below(folder) if path.is_file() or path.is_symlink()]
 
 
 def check_folder(folder: Path) -> list[str]:

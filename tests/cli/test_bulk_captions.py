@@ -106,7 +106,7 @@ def test_other_settings_are_refused_by_name_and_nothing_is_lost(folder, tmp_path
         (["--via", "en"], "via"),
     ):
         assert caption(folder, "--output", output, *more) == 2
-        assert f"holds captions with other settings ({name}): give another --output, or take --overwrite" in counted(
+        assert f"holds captions with other settings ({name}): give another --output, or --overwrite to" in counted(
             capsys
         )
     assert output.read_bytes() == before
@@ -162,16 +162,16 @@ def test_text_files_lie_beside_the_images_and_are_kept(folder, capsys) -> None:
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_what_was_written(folder, tmp_path, capsys, monkeypatch) -> None:
-    from modeling_florenz.resumable import JsonLines
+    from modeling_florenz.resumable import LineFile
 
-    output, append = tmp_path / "captions.jsonl", JsonLines.append
+    output, append = tmp_path / "captions.jsonl", LineFile.append
 
-    def fill(self, entries) -> None:
-        if self.entries:
+    def fill(self, entries) -> list[int]:
+        if self.path.exists():
             raise OSError(errno.ENOSPC, "No space left on device")
-        append(self, entries)
+        return append(self, entries)
 
-    monkeypatch.setattr(JsonLines, "append", fill)
+    monkeypatch.setattr(LineFile, "append", fill)
     assert caption(folder, "--output", output) == 2
     assert counted(capsys).startswith(f"florenz: the disk is full, so {output} could not be written to its end: make")
     assert len(lines(output)) == 8

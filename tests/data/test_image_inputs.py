@@ -64,6 +64,42 @@ def test_patterns_and_lists_name_files(folder: Path) -> None:
     assert none.problem == f"{folder}/*.webp matches no file"
 
 
+def test_patterns_give_each_file_once_and_follow_no_links(folder: Path) -> None:
+    (folder / "deep" / "circle").symlink_to(folder)
+    everything = ["a.png", "b.png", "deep/c.png", "deep/er/d.jpg"]
+    for pattern in ("**/*.png", "**/*.jpg"):
+        found = names(list(find_image_inputs([f"{folder}/{pattern}"])), folder)
+        assert found == [name for name in everything if name.endswith(pattern[-4:])]
+    for pattern in ("**", "**/*"):
+        found = names(list(find_image_inputs([f"{folder}/{pattern}"])), folder)
+        assert found == [*everything, "notes.txt"]
+    assert names(list(find_image_inputs([f"{folder}/**/er"])), folder) == ["deep/er/d.jpg"]
+
+
+@pytest.mark.parametrize("given", ["", "/**/*.png"])
+def test_a_folder_that_cannot_be_read_is_named(given: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scan = os.scandir
+
+    def closed(place: str = ".") -> object:
+        if str(place).endswith("er"):
+            raise PermissionError(13, "Permission denied", str(place))
+        return scan(place)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    *found, problem = find_image_inputs([f"{folder}{given}"], recursive=True)
+    assert names(found, folder) == ["a.png", "b.png", "deep/c.png"]
+    assert problem.problem == f"the folder {folder}/deep/er could not be read: Permission denied"
+
+
+def test_a_file_that_never_ends_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr("modeling_florenz.data.image_inputs._MAX_BYTES", 100)
+    (tmp_path / "large.png").write_bytes(b"?" * 101)
+    for name in (tmp_path / "large.png", Path("/dev/zero")):
+        [found] = find_image_inputs([str(name)])
+        with pytest.raises(ValueError, match=f"{name} has more than the 100 bytes that are allowed"):
+            found.read()
+
+
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "BMP", "TIFF", "WEBP", "PPM", "AVIF"])
 def test_an_image_on_a_stream_is_told_from_a_list(kind: str) -> None:
     buffer = io.BytesIO()
@@ -73,7 +109,18 @@ def test_an_image_on_a_stream_is_told_from_a_list(kind: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["BMW.png", "GIF.png", "II.png", "PNG.png", "P6.png", "RIFF of WEBP.png", "caf\udce9.png"]
+    "name",
+    [
+        "BMW.png",
+        "GIF.png",
+        "II.png",
+        "PNG.png",
+        "P6.png",
+        "P1 2024.png",
+        "P3 holiday",
+        "RIFF of WEBP.png",
+        "caf\udce9.png",
+    ],
 )
 def test_lists_may_begin_as_images_do(name: str) -> None:
     [found] = find_image_inputs(["-"], stream=io.BytesIO(os.fsencode(name)))
@@ -84,6 +131,7 @@ def test_lists_may_begin_as_images_do(name: str) -> None:
     ("content", "problem"),
     [
         (b"", "standard input is empty: send an image, or a path a line"),
+        (b"\n\n", "standard input names no image: send an image, or a path a line"),
         (b"a.png\0b.png\0", "standard input holds neither an image nor a path in line 1"),
         (b"\x7fELF\0\0", "standard input holds neither an image nor a path in line 1"),
     ],
@@ -126,6 +174,10 @@ def test_tables_hold_bytes_or_paths(tmp_path: Path) -> None:
     assert third.problem == f"{path}#2 holds neither the bytes nor the path of an image"
     [wrong] = find_image_inputs([str(path)], column="picture")
     assert wrong.problem == f"{path} has no column 'picture', only image, id: name one with --image-column"
+    pyarrow.parquet.write_table(pyarrow.table({"image": pyarrow.array([], pyarrow.string())}), tmp_path / "e.parquet")
+    assert [image.problem for image in find_image_inputs([f"{tmp_path}/e.parquet"])] == [
+        f"{tmp_path}/e.parquet has no row"
+    ]
     path.write_bytes(path.read_bytes()[:100])
     [cut] = find_image_inputs([str(path)])
     assert cut.problem is not None and "could not be read as a parquet table" in cut.problem

@@ -1,6 +1,7 @@
 """Blocks are handed to whoever is free and come back in order; several writers write what one writes."""
 
 import json
+import multiprocessing
 import os
 import random
 import signal
@@ -17,7 +18,7 @@ from session_workers import workers_of
 from modeling_florenz.cli import main
 from modeling_florenz.data.emoji_scenes.world import EmojiWorld
 from modeling_florenz.inference.block_writer import Block, ImageFile, Written
-from modeling_florenz.inference.crew import AT_ONCE, check_alike, hand_out, usual_processes
+from modeling_florenz.inference.crew import AT_ONCE, _Process, check_alike, hand_out, usual_processes
 
 
 class Late:
@@ -58,6 +59,31 @@ def test_a_failed_block_is_told() -> None:
 
     with pytest.raises(ValueError, match="it died"):
         list(hand_out([Broken()], iter([{"a": ImageFile("", b"")}])))
+
+
+def test_blocks_that_were_written_before_a_writer_died_are_given_out() -> None:
+    process = _Process.__new__(_Process)
+    process.connection, theirs = multiprocessing.Pipe()
+    process._waiting, process._count = {}, 0
+    threading.Thread(target=process._receive, daemon=True).start()
+    submitted = 0
+
+    class Dying:
+        def submit(self, block: Block) -> "Future[Written]":
+            nonlocal submitted
+            submitted += 1
+            if submitted == 3:
+                theirs.close()
+            future = process.submit(block)
+            if submitted < 3:
+                theirs.send((submitted, {digest: {("caption", "en"): "A cat."} for digest in block}))
+            return future
+
+    written = hand_out([Dying()], iter([{str(number): ImageFile("", b"")} for number in range(5)]))
+    assert [list(next(written)) for _ in range(2)] == [["0"], ["1"]]
+    with pytest.raises(ValueError, match="a process that captioned died"):
+        next(written)
+    assert submitted == 3 or submitted == 4
 
 
 def test_workers_with_different_models_are_refused_by_what_differs() -> None:
