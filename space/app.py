@@ -5,8 +5,9 @@ import sys
 import tempfile
 from pathlib import Path
 
-from arenas import limit_arenas
 from waiting import waiting_room
+
+from modeling_florenz.inference.arenas import limit_arenas
 
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")

@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .lines import one_line, paint, print_line
@@ -116,6 +117,18 @@ def captioner_settings(arguments: argparse.Namespace) -> dict[str, Any]:
         "dtype": arguments.dtype,
         "image_guidance": arguments.image_guidance,
     }
+
+
+def check_writable(output: Path) -> None:
+    """Check that a file can be where `--output` says, before the work that it is to hold.
+
+    Raises:
+        ValueError: a folder is there, or a file is where its folder would be.
+    """
+    if output.is_dir():
+        raise ValueError(f"--output is {output}, which is a folder: name a file in it")
+    if files := [place for place in output.parents if place.is_file()]:
+        raise ValueError(f"--output is in {files[0]}, and that is not a folder: give another name")
 
 
 def read_languages(given: str, known: Sequence[str]) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import DTYPES, at_least_one
+from .arguments import DTYPES, at_least_one, check_writable
 
 
 if TYPE_CHECKING:
@@ -49,7 +49,9 @@ _batches.__name__ = "list of growing numbers, 1 the first"  # argparse names it 
 
 def _benchmark(arguments: argparse.Namespace) -> int:
     if arguments.repeats < 2:
-        raise ValueError("--repeats must be at least 2: one alone does not tell how much they differ")
+        raise ValueError("--repeats is 1: take 2 or more, for one does not show how much rounds differ")
+    if arguments.output:
+        check_writable(arguments.output)
     import torch
     from PIL import Image
 
@@ -164,7 +166,7 @@ def _table(found: "dict[str, Measured]", ratios: dict[str, dict[str, float | Non
             return f"{_amount(name) / found[name].seconds:.2f} {name.split()[2]}/s"
         return ", ".join(_told(value, words) for words, value in ratios[name].items())
 
-    lines = ["| work | time | rounds lie apart by | beside |", "|---|---|---|---|"]
+    lines = ["| work | time | spread of rounds | ratio |", "|---|---|---|---|"]
     lines += [f"| {name} | {_time(one.seconds)} | {one.spread:.0%} | {beside(name)} |" for name, one in found.items()]
     return "\n".join(lines)
 
@@ -177,7 +179,7 @@ def _told(value: float | None, words: str) -> str:
     from ..inference.benchmark import STEADY
 
     if value is None:
-        return f"not told: rounds lie apart by more than {STEADY:.0%}"
+        return f"not shown: the rounds differ by more than {STEADY:.0%}"
     return f"{value:.0%} {words}" if words.startswith("of ") else f"{value:.2f} {words}"
 
 

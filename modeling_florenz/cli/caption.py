@@ -9,7 +9,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .arguments import TASKS, add_beams, add_model, at_least_one, print_record
+from .arguments import TASKS, add_beams, add_model, at_least_one, check_writable, print_record
 from .captioners import open_captioner, plan_actors
 from .exit_codes import DONE, NOTHING_DONE, SOME_FAILED
 from .lines import one_line, paint, print_line
@@ -186,16 +186,15 @@ def _report(
 
 def _check_output(arguments: argparse.Namespace) -> None:
     output: Path | None = arguments.output
+    if arguments.json and (output or arguments.sidecar):
+        raise ValueError("--json is for what is printed: with --output or --sidecar nothing is, so leave it out")
     if output is None:
         if arguments.overwrite and not arguments.sidecar:
             raise ValueError("--overwrite is for --output and --sidecar: without them nothing is kept")
         return
     if output.suffix.lower() not in TABLES:
         raise ValueError(f"--output is {output}: end its name in {' or '.join(TABLES)}")
-    if output.is_dir():
-        raise ValueError(f"--output is {output}, which is a folder: name a file in it")
-    if files := [place for place in output.parents if place.is_file()]:
-        raise ValueError(f"--output is in {files[0]}, and that is not a folder: give another name")
+    check_writable(output)
     if any(os.path.exists(entry) and output.exists() and output.samefile(entry) for entry in arguments.images):
         raise ValueError(f"--output is {output}, which is to be read: give another name")
 

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import PurePath
 from typing import Any
 
-from .arguments import add_beams, add_guidance, add_weights, at_least_one
+from .arguments import add_beams, add_guidance, add_weights, at_least_one, captioner_settings
 from .exit_codes import DONE, STOPPED
 from .lines import one_line
 from .terminal import quiet_libraries
@@ -60,14 +60,7 @@ def _serve(arguments: argparse.Namespace) -> int:
 
     source = arguments.adapter or arguments.model or "florenz-tiny"
     options = ServeOptions(
-        model={
-            "model": arguments.model,
-            "revision": arguments.revision,
-            "adapter": arguments.adapter,
-            "quantize": arguments.quantize,
-            "dtype": arguments.dtype,
-            "image_guidance": arguments.image_guidance,
-        },
+        model=captioner_settings(arguments),
         name=arguments.name or PurePath(source).name.lower(),
         host=arguments.host,
         port=arguments.port,

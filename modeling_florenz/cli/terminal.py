@@ -21,7 +21,7 @@ from .exit_codes import NOTHING_DONE, STOPPED
 from .lines import paint, print_line
 
 
-# The extra of a command, and what of it the command imports: asked for before it begins.
+# The extra that a command needs, and the modules of it that are looked for before the command starts.
 EXTRAS = {
     "serve": ("serve", ("litserve", "prometheus_client")),
     "train": ("train", ("accelerate", "datasets", "peft")),

@@ -23,7 +23,10 @@ def test_the_bundled_model_is_timed_beside_the_limits_of_the_machine(tmp_path, c
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["--repeats", "1"], "--repeats must be at least 2: one alone does not tell how much they differ"),
+        (
+            ["--repeats", "1"],
+            "--repeats is 1: take 2 or more, for one does not show how much rounds differ",
+        ),
         (["--model", "not/here"], "not/here"),
         (["--against", "no-such-model", "--repeats", "2"], "no-such-model cannot be timed beside it"),
     ],

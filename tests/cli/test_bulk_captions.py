@@ -201,6 +201,7 @@ REFUSED = {
     "argument --task: invalid list of": ["--task", "caption,poem"],
     "end its name in .jsonl or .parquet": ["--output", "captions.txt"],
     "--overwrite is for --output and --sidecar": ["--overwrite"],
+    "--json is for what is printed": ["--output", "a.jsonl", "--json"],
     "not allowed with argument": ["--output", "a.jsonl", "--sidecar"],
 }
 
@@ -216,28 +217,38 @@ def test_what_makes_no_sense_is_one_sentence(words, folder, capsys) -> None:
     assert words in output.err and output.err.count("\n") == 1 and not output.out
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", range(20))
-def test_a_killed_command_ends_with_the_file_of_an_undisturbed_one(moment, scenes, tmp_path) -> None:
-    folder = tmp_path / "in"
+MANY = ["--recursive", "--language", "en,de", "--batch-size", "4", "--beams", "1"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bytes]:
+    folder, output = tmp_path_factory.mktemp("many"), tmp_path_factory.mktemp("whole") / "captions.jsonl"
     for copy in range(10):
         for path in scenes.iterdir():
             target = folder / str(copy) / path.name
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(path.read_bytes() + bytes([copy]))  # behind the end of the picture
-    arguments = [folder, "--recursive", "--language", "en,de", "--batch-size", "4", "--output"]
-    whole, killed = tmp_path / "whole.jsonl", tmp_path / "killed.jsonl"
-    command = [sys.executable, "-m", "modeling_florenz.cli", "caption", *map(str, arguments), str(killed)]
+    assert main(["caption", str(folder), "--output", str(output), *MANY]) == 0
+    assert len(lines(output)) == 240
+    return folder, output.read_bytes()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", range(20))
+def test_a_killed_command_ends_with_the_file_of_an_undisturbed_one(moment, undisturbed, tmp_path) -> None:
+    folder, whole = undisturbed
+    killed = tmp_path / "killed.jsonl"
+    arguments = ["caption", str(folder), "--output", str(killed), *MANY]
+    enough = random.Random(moment).uniform(0, 0.8) * len(whole)
+    command = [sys.executable, "-m", "modeling_florenz.cli", *arguments]
     quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-    with subprocess.Popen([*command, "--beams", "1"], **quiet) as process:
-        while process.poll() is None and not (killed.exists() and killed.stat().st_size):
-            time.sleep(0.005)
-        time.sleep(random.Random(moment).uniform(0, 4))
+    with subprocess.Popen(command, **quiet) as process:
+        while process.poll() is None and not (killed.exists() and killed.stat().st_size > enough):
+            time.sleep(0.001)
         process.send_signal(signal.SIGKILL)
+    assert process.returncode == -signal.SIGKILL
     rest = killed.read_bytes()
-    assert rest
-    assert caption(*arguments, killed) == 0
-    assert caption(*arguments, whole) == 0
-    assert killed.read_bytes() == whole.read_bytes()
-    assert whole.read_bytes().startswith(rest[: rest.rfind(b"\n") + 1])
-    assert len(lines(whole)) == 240
+    assert enough < len(rest) < len(whole)
+    assert main(arguments) == 0
+    assert killed.read_bytes() == whole
+    assert whole.startswith(rest[: rest.rfind(b"\n") + 1])

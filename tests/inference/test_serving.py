@@ -202,7 +202,7 @@ def test_bad_captions_requests_are_refused_in_one_sentence(address, body, status
         (
             {"messages": chat(IMAGE_PART, words("Be brief.")), "model": "florenz-tiny:caption:en"},
             400,
-            "leave the text",
+            "without a text",
         ),
         ({"messages": chat(words("Describe this image in German."))}, 400, "needs an image"),
         ({"messages": chat(IMAGE_PART, IMAGE_PART), "model": "florenz-tiny:caption:en"}, 400, "one image"),

@@ -1,15 +1,22 @@
 """The server keeps its bounds: of the line, of time, of its port, and of a batch, where a failure fails no other."""
 
 import asyncio
+import base64
+import io
 import queue
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
+from PIL import Image
 from served_model import serve_in_threads
 
 from modeling_florenz import Captioner
+from modeling_florenz.inference.serving.asking import Understanding
 from modeling_florenz.inference.serving.failures import RequestError, error_response
+from modeling_florenz.inference.serving.gate import Bounds, Gate
 from modeling_florenz.inference.serving.jobs import Failure, Job, Result, Text
 from modeling_florenz.inference.serving.metrics import Metrics
 from modeling_florenz.inference.serving.office import Office
@@ -22,10 +29,15 @@ def test_what_waits_is_bounded_and_the_rest_is_told_when_to_come_back():
         office = Office(2, 0.05, Metrics())
         office.request_queue, office.response_buffer, office.response_queue_id = queue.Queue(), {}, 0
         job = Job((Text("caption", "en"), Text("caption", "de")))
-        waiting = asyncio.create_task(office.result(job))
+
+        async def ask() -> None:
+            with office.place(job.rows) as place:
+                await office.result(job, place)
+
+        waiting = asyncio.create_task(ask())
         await asyncio.sleep(0.01)
         with pytest.raises(RequestError) as refused:
-            await office.result(job)
+            await ask()
         with pytest.raises(RequestError, match="no answer within") as late:
             await waiting
         assert late.value.status == 504
@@ -98,3 +110,76 @@ def test_a_client_that_sends_too_slowly_is_told():
         slow.connect(("127.0.0.1", int(address.rpartition(":")[2])))
         slow.sendall(b"POST /v1/captions HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\n{")
         assert slow.recv(1000).startswith(b"HTTP/1.1 408 ")
+
+
+def png() -> str:
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(buffer, "png")
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def decode_slowly(monkeypatch: pytest.MonkeyPatch, seconds: float) -> list[str]:
+    whole, decoded = Understanding.image, []
+
+    def image(self: Understanding, address: str) -> bytes:
+        decoded.append(address)
+        time.sleep(seconds)
+        return whole(self, address)
+
+    monkeypatch.setattr(Understanding, "image", image)
+    return decoded
+
+
+def test_images_that_are_decoded_count_as_waiting(monkeypatch: pytest.MonkeyPatch):
+    decoded = decode_slowly(monkeypatch, 1)
+    with serve_in_threads(Captioner(), most_waiting=2) as address, ThreadPoolExecutor(8) as clients:
+        ask = lambda _: httpx.post(f"{address}/v1/captions", json={"image": png(), "languages": ["en"]}, timeout=60)  # noqa: E731
+        found = list(clients.map(ask, range(8)))
+    assert sorted(answer.status_code for answer in found) == [200] * 2 + [429] * 6
+    assert len(decoded) == 2
+    assert all(int(answer.headers["Retry-After"]) >= 1 for answer in found if answer.status_code == 429)
+
+
+def test_the_time_for_an_answer_begins_before_an_image_is_decoded(monkeypatch: pytest.MonkeyPatch):
+    decoded = decode_slowly(monkeypatch, 2)
+    with serve_in_threads(Captioner(), seconds=0.5) as address, ThreadPoolExecutor(4) as clients:
+        started = time.monotonic()
+        ask = lambda _: httpx.post(f"{address}/v1/captions", json={"image": png(), "languages": ["en"]}, timeout=60)  # noqa: E731
+        assert [answer.status_code for answer in clients.map(ask, range(4))] == [504] * 4
+        assert time.monotonic() - started < 2
+        time.sleep(2)
+        assert len(decoded) == 2  # for the others it was too late
+
+
+def test_bodies_that_wait_together_are_bounded():
+    release, answered = asyncio.Event(), []
+
+    async def app(scope, receive, send) -> None:
+        await receive()
+        await release.wait()
+        answered.append(scope["number"])
+
+    async def ask(gate: Gate, number: int) -> int:
+        parts, statuses = [b"x" * 60, b"x" * 40], [0]
+
+        async def receive() -> dict:
+            return {"type": "http.request", "body": parts.pop(0), "more_body": bool(parts)}
+
+        async def send(message: dict) -> None:
+            statuses.append(message.get("status", statuses[-1]))
+
+        scope = {"type": "http", "path": "/", "headers": [], "method": "POST", "number": number}
+        await gate(scope, receive, send)
+        return statuses[-1]
+
+    async def crowd() -> None:
+        gate = Gate(app, Bounds(100, 60), None, Metrics(), frozenset())
+        held = [asyncio.create_task(ask(gate, number)) for number in range(8)]
+        await asyncio.sleep(0.01)
+        assert await ask(gate, 8) == 429
+        release.set()
+        await asyncio.gather(*held)
+        assert await ask(gate, 9) == 0  # the app answered it
+        assert answered == [0, 1, 2, 3, 4, 5, 6, 7, 9]
+
+    asyncio.run(crowd())

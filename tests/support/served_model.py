@@ -57,8 +57,10 @@ def serve_in_threads(captioner: Captioner, **options: Any) -> Iterator[str]:
     thread.start()
     while not http.started:
         time.sleep(0.01)
-    yield f"http://127.0.0.1:{http.servers[0].sockets[0].getsockname()[1]}"
-    http.should_exit = True
-    thread.join()
-    jobs.put(STOP)
-    worker.join()
+    try:
+        yield f"http://127.0.0.1:{http.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        http.should_exit = True
+        thread.join()
+        jobs.put(STOP)
+        worker.join()

@@ -91,7 +91,7 @@ class Understanding:
         if text is None:
             task, language = rest
             if task != "translate" and words.strip():
-                raise RequestError(400, f"{name!r} says it all: leave the text beside the image out")
+                raise RequestError(400, f"{name!r} already names task and language: send the image without a text")
             text = Text(task, language, words if task == "translate" else None)
         return self.check(text, has_image)
 

@@ -15,7 +15,7 @@ from fastapi.responses import StreamingResponse
 from .asking import Understanding
 from .failures import RequestError, error_body
 from .jobs import Growth, Job, Result, Text
-from .office import Office
+from .office import Office, Place
 from .schema import (
     MOST_ROWS,
     AnswerMessage,
@@ -69,17 +69,29 @@ def build_router(understanding: Understanding, office: Office, is_ready: Callabl
     name, started = understanding.name, int(time.time())
     decoders = asyncio.Semaphore(_DECODERS)
 
-    async def image(address: str | None) -> bytes | None:
+    async def decode(address: str, place: Place) -> bytes:
+        async with decoders:
+            if place.seconds_left <= 0:
+                raise office.late()
+            return await asyncio.to_thread(understanding.image, address)
+
+    async def image(address: str | None, place: Place) -> bytes | None:
         if address is None:
             return None
-        async with decoders:
-            return await asyncio.to_thread(understanding.image, address)
+        # A thread cannot be stopped, and keeps its decoder until it is done.
+        decoding = asyncio.create_task(decode(address, place))
+        try:
+            return await asyncio.wait_for(asyncio.shield(decoding), place.seconds_left)
+        except TimeoutError:
+            decoding.add_done_callback(lambda task: task.cancelled() or task.exception())
+            raise office.late() from None
 
     async def write(asked: list[Text], address: str | None) -> list[str]:
         if len(asked) > MOST_ROWS:
             raise RequestError(422, f"{len(asked)} texts are asked for: ask for at most {MOST_ROWS} at a time")
         texts = tuple(understanding.check(text, address is not None) for text in asked)
-        result = await office.result(Job(texts, await image(address)))
+        with office.place(len(texts)) as place:
+            result = await office.result(Job(texts, await image(address, place)), place)
         for text in texts:
             office.metrics.texts.labels(text.task, text.language).inc()
         return result.values
@@ -115,7 +127,9 @@ def build_router(understanding: Understanding, office: Office, is_ready: Callabl
         understanding.check_name(request.model)
         text = understanding.check(Text("translate", request.language, request.text), request.image is not None)
         understanding.check_candidates(request.candidates)
-        result = await office.result(Job((text,), await image(request.image), tuple(request.candidates)))
+        with office.place(len(request.candidates)) as place:
+            job = Job((text,), await image(request.image, place), tuple(request.candidates))
+            result = await office.result(job, place)
         office.metrics.texts.labels("score", text.language).inc(len(request.candidates))
         best = max(result.values)
         return ScoresAnswer(
@@ -136,7 +150,6 @@ def build_router(understanding: Understanding, office: Office, is_ready: Callabl
         """Write one text as OpenAI's protocol asks for it, at once or as it grows."""
         words, address = _read_message(request)
         text = understanding.chat(request.model, words, address is not None)
-        job = Job((text,), await image(address), is_streamed=request.stream)
         answer: dict[str, Any] = {
             "id": f"chatcmpl-{uuid.uuid4().hex}",
             "created": int(time.time()),
@@ -148,13 +161,15 @@ def build_router(understanding: Understanding, office: Office, is_ready: Callabl
             return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
         if not request.stream:
-            [value] = (await office.result(job)).values
+            with office.place(1) as place:
+                [value] = (await office.result(Job((text,), await image(address, place)), place)).values
             office.metrics.texts.labels(text.task, text.language).inc()
             value, count, is_cut = understanding.cut(value, most)
             choice = Choice(message=AnswerMessage(content=value), finish_reason="length" if is_cut else "stop")
             return ChatAnswer(**answer, choices=[choice], usage=usage(count))
-        pieces = office.answers(job)
-        first = await anext(pieces)  # a refusal still has its status here
+        with office.place(1) as place:
+            pieces = office.answers(Job((text,), await image(address, place), is_streamed=True), place)
+            first = await anext(pieces)  # a refusal still has its status here
 
         async def chunks() -> AsyncIterator[str]:
             sent, position = "", 0

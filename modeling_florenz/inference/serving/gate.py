@@ -29,6 +29,11 @@ class Bounds:
     seconds: float
 
     @property
+    def all_bytes(self) -> int:
+        """Return how much all requests together may bring that are not answered yet."""
+        return 8 * self.body_bytes
+
+    @property
     def drained_bytes(self) -> int:
         """Return how much is read and thrown away, so that a client that only sends hears why it is refused."""
         return 8 * self.body_bytes
@@ -49,6 +54,7 @@ class Gate:
         self, app: ASGIApp, bounds: Bounds, token: str | None, metrics: Metrics, paths: frozenset[str]
     ) -> None:
         self._app, self._bounds, self._token, self._metrics, self._paths = app, bounds, token, metrics, paths
+        self._held = 0  # bytes of all requests
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Let a request in, or answer it here."""
@@ -58,6 +64,7 @@ class Gate:
             return
         path = scope["path"] if scope["path"] in self._paths else "other"
         started, status = time.monotonic(), 499  # of clients that leave before they have an answer
+        body: list[bytes] = []
 
         async def send_in_time(message: Message) -> None:
             nonlocal status
@@ -68,15 +75,17 @@ class Gate:
         try:
             try:
                 self._check_token(scope)
-                body = await self._read(scope, receive)
+                is_here = await self._read(receive, body)
             except RequestError as error:
                 await error_response(error)(scope, receive, send_in_time)
                 return
-            if body is not None:
-                await self._app(scope, _replay(body, receive), send_in_time)
+            if is_here:
+                body[:] = [b"".join(body)]
+                await self._app(scope, _replay(body[0], receive), send_in_time)
         except (TimeoutError, ClientDisconnect):
             pass  # the client does not read; the connection is closed
         finally:
+            self._held -= sum(map(len, body))
             self._metrics.requests.labels(path, status).inc()
             self._metrics.seconds.labels(path).observe(time.monotonic() - started)
 
@@ -87,10 +96,9 @@ class Gate:
         if not hmac.compare_digest(given, f"Bearer {self._token}".encode()):
             raise RequestError(401, "send the token of this server as 'Authorization: Bearer TOKEN'")
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | None:
-        """Return the body, or None if the client has left."""
-        bounds = self._bounds
-        parts: list[bytes] = []
+    async def _read(self, receive: Receive, body: list[bytes]) -> bool:
+        """Read the parts of a body; return whether the client is still there."""
+        bounds, is_too_much = self._bounds, False
         size, deadline = 0, time.monotonic() + bounds.seconds
         more = True
         while more and size <= bounds.drained_bytes:
@@ -101,16 +109,22 @@ class Gate:
                     break
                 raise RequestError(408, f"the request was not complete within {bounds.seconds:g} s") from None
             if message["type"] == "http.disconnect":
-                return None
-            size += len(message.get("body", b""))
-            if size > bounds.body_bytes:
-                parts.clear()
+                return False
+            part = message.get("body", b"")
+            size += len(part)
+            is_too_much |= self._held + len(part) > bounds.all_bytes
+            if size > bounds.body_bytes or is_too_much:
+                self._held -= sum(map(len, body))
+                body.clear()
             else:
-                parts.append(message.get("body", b""))
+                self._held += len(part)
+                body.append(part)
             more = message.get("more_body", False)
         if size > bounds.body_bytes:
             raise RequestError(413, f"the body has more than the {bounds.body_bytes:,} bytes that are allowed")
-        return b"".join(parts)
+        if is_too_much:
+            raise RequestError(429, "others have sent too much that waits already: try again in 1 s", retry_after=1)
+        return True
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

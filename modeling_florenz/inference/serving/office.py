@@ -5,8 +5,9 @@ import math
 import time
 import uuid
 from collections import deque
-from collections.abc import AsyncIterator
-from dataclasses import replace
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 from litserve.specs.base import LitSpec
@@ -15,6 +16,26 @@ from litserve.utils import ResponseBufferItem
 from .failures import RequestError
 from .jobs import Failure, Growth, Job, Result
 from .metrics import Metrics
+
+
+@dataclass
+class Place:
+    """Hold a place in the line, from before an image is decoded until the model is done.
+
+    Args:
+        rows: of the job to come.
+        deadline: on the monotonic clock.
+        is_used: whether the job is handed in; its end then gives the place up.
+    """
+
+    rows: int
+    deadline: float
+    is_used: bool = False
+
+    @property
+    def seconds_left(self) -> float:
+        """Return how long an answer may still take."""
+        return self.deadline - time.monotonic()
 
 
 class Office(LitSpec):
@@ -43,36 +64,54 @@ class Office(LitSpec):
         """Receive any number of answers to a job."""
         return True
 
-    async def answers(self, job: Job) -> AsyncIterator[Growth | Result]:
+    @contextmanager
+    def place(self, rows: int) -> Iterator[Place]:
+        """Take a place in the line; it is given up at the end if no job was handed in at it.
+
+        Raises:
+            RequestError: too much waits already (429).
+        """
+        if self._rows and self._rows + rows > self._most_rows:
+            wait = max(1, math.ceil(self._rows * self._row_seconds))
+            raise RequestError(429, f"{self._rows} texts wait already: try again in {wait} s", retry_after=wait)
+        self._count(rows)
+        place = Place(rows, time.monotonic() + self._seconds)
+        try:
+            yield place
+        finally:
+            if not place.is_used:
+                self._count(-rows)
+
+    def late(self) -> RequestError:
+        """Return what is to be said when the time is over."""
+        return RequestError(504, f"no answer within {self._seconds:g} s: try again later")
+
+    async def answers(self, job: Job, place: Place) -> AsyncIterator[Growth | Result]:
         """Yield how far the text of a streamed job has come, and its result at the end.
 
         Raises:
-            RequestError: too much waits already (429), the time is over (504), or the model failed (500).
+            RequestError: the time is over (504), or the model failed (500).
         """
-        if self._rows and self._rows + job.rows > self._most_rows:
-            wait = max(1, math.ceil(self._rows * self._row_seconds))
-            raise RequestError(429, f"{self._rows} texts wait already: try again in {wait} s", retry_after=wait)
-        self._count(job.rows)
-        deadline = time.monotonic() + self._seconds
+        place.is_used = True
         answers: asyncio.Queue[Growth | Result | Failure] = asyncio.Queue()
         # Goes on when the reader leaves: what the model still has to do counts until it is done.
-        follower = asyncio.create_task(self._follow(replace(job, deadline=deadline), answers))
+        follower = asyncio.create_task(self._follow(replace(job, deadline=place.deadline), answers))
         self._followers.add(follower)
         follower.add_done_callback(self._followers.discard)
         while True:
             try:
-                answer = await asyncio.wait_for(answers.get(), deadline - time.monotonic())
+                answer = await asyncio.wait_for(answers.get(), place.seconds_left)
             except TimeoutError:
-                raise RequestError(504, f"no answer within {self._seconds:g} s: try again later") from None
+                raise self.late() from None
             if isinstance(answer, Failure):
                 raise RequestError(500, answer.reason)
             yield answer
             if isinstance(answer, Result):
                 return
 
-    async def result(self, job: Job) -> Result:
+    async def result(self, job: Job, place: Place) -> Result:
         """Return the result of a job."""
-        async for answer in self.answers(job):
+        async for answer in self.answers(job, place):
             if isinstance(answer, Result):
                 return answer
         raise AssertionError("answers end with a result or an exception")

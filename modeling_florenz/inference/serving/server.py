@@ -5,8 +5,9 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
+from multiprocessing.connection import wait
 from types import FrameType
 from typing import Any
 
@@ -20,6 +21,7 @@ from starlette.exceptions import HTTPException
 from ... import __version__
 from ...checkpoint.loading import load_processor
 from ...parent_process import end_forks_with_this_process
+from ..arenas import limit_arenas
 from .asking import Understanding
 from .endpoints import build_router
 from .failures import RequestError, answer_http_error, answer_invalid, answer_refusal
@@ -72,7 +74,7 @@ def serve(options: ServeOptions) -> int:
         the number of the signal.
 
     Raises:
-        ValueError: the model cannot be loaded, or something else listens at the port.
+        ValueError: the model cannot be loaded, something else listens at the port, or one of the processes died.
     """
     check_free(options.host, options.port)
     processor = load_processor(options.model["model"], options.model["revision"], options.model["adapter"])
@@ -82,10 +84,22 @@ def serve(options: ServeOptions) -> int:
     server = build_server(options, office, understanding)
     received = _stop_on_signals(server)
     end_forks_with_this_process()
-    server.run(
-        options.host, options.port, num_api_servers=1, log_level="error", generate_client_file=False, access_log=False
-    )
-    return received[0] if received else 0
+    limit_arenas(give_back=True)
+    with suppress(EOFError, ConnectionError):  # of what holds the queue, if that died
+        server.run(
+            options.host,
+            options.port,
+            num_api_servers=1,
+            log_level="error",
+            generate_client_file=False,
+            access_log=False,
+        )
+    if not received:
+        raise ValueError(
+            "a process of the server died, so nothing is served any longer: start it again, with more memory if that "
+            "was short"
+        )
+    return received[0]
 
 
 def build_server(options: ServeOptions, office: Office, understanding: Understanding) -> litserve.LitServer:
@@ -106,7 +120,7 @@ def build_server(options: ServeOptions, office: Office, understanding: Understan
         "metrics": office.metrics,
         "paths": paths,
     }
-    server = litserve.LitServer(
+    server = _Server(
         api,
         # The captioner runs on nothing else.
         accelerator="cuda" if torch.cuda.is_available() else "cpu",
@@ -148,6 +162,22 @@ def check_free(host: str, port: int) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ValueError(f"cannot listen at {host}, port {port}: {error.strerror}; use another --port") from None
+
+
+class _Server(litserve.LitServer):
+    """Ends as soon as one of its processes has died."""
+
+    def _start_worker_monitoring(self, manager: Any, uvicorn_workers: dict[int, Any]) -> None:
+        # In the place of LitServe's own, which does not look at the process with HTTP and fails once it has ended.
+        processes = (*self.inference_workers, *uvicorn_workers.values())
+
+        def end() -> None:
+            wait([process.sentinel for process in processes])
+            with suppress(EOFError, OSError):  # it is ending
+                self.uvicorn_graceful_timeout = 2  # nobody answers any longer
+                self._shutdown_event.set()
+
+        threading.Thread(target=end, daemon=True).start()
 
 
 class _LastJob(Callback):

@@ -1,4 +1,4 @@
-"""Threads of the Space share the arenas of glibc's malloc; by themselves, they do not."""
+"""Threads of the Space and of a server share the arenas of glibc's malloc; by themselves, they do not."""
 
 import platform
 import subprocess
@@ -7,16 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from modeling_florenz.cli.space import find_app
-
 
 # Allocate in eight threads at once, and count the arenas.
 COUNT = """
 import ctypes, sys, threading
-sys.path.insert(0, sys.argv[1])
-if sys.argv[3] == "limited":
-    import arenas
-    arenas.limit_arenas()
+if sys.argv[2] == "limited":
+    from modeling_florenz.inference.arenas import limit_arenas
+    limit_arenas()
 barrier = threading.Barrier(8)
 def allocate():
     barrier.wait()
@@ -27,17 +24,17 @@ threads = [threading.Thread(target=allocate) for _ in range(8)]
 [thread.join() for thread in threads]
 c = ctypes.CDLL(None)
 c.fopen.restype = ctypes.c_void_p
-file = ctypes.c_void_p(c.fopen(sys.argv[2].encode(), b"w"))
+file = ctypes.c_void_p(c.fopen(sys.argv[1].encode(), b"w"))
 c.malloc_info(0, file)
 c.fclose(file)
-print(open(sys.argv[2]).read().count("<heap nr"))
+print(open(sys.argv[1]).read().count("<heap nr"))
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have no such arenas")
 def test_threads_share_the_arenas_that_are_allowed(tmp_path: Path) -> None:
     def count(limited: str) -> int:
-        command = [sys.executable, "-c", COUNT, str(find_app().parent), str(tmp_path / "found.xml"), limited]
+        command = [sys.executable, "-c", COUNT, str(tmp_path / "found.xml"), limited]
         return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
     assert count("limited") <= 2 < count("as it is")
