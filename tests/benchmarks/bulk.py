@@ -107,12 +107,12 @@ def many(captioner: Captioner, files: list[bytes], count: int, batch: int, marks
             raise SystemExit(problems[0])
         done += len(block)
         for mark in [mark for mark in marks if mark <= done and mark not in seconds]:
-            seconds[mark], memory[mark] = time.perf_counter() - start, _resident()
-            work[mark] = time.process_time() - began
+            seconds[mark], memory[mark] = (time.perf_counter() - start) / done, _resident()
+            work[mark] = (time.process_time() - began) / done
     return {
         "images a second": count / (time.perf_counter() - start),
-        "ms an image, by images": {mark: 1e3 * value / mark for mark, value in seconds.items()},
-        "CPU ms an image, by images": {mark: 1e3 * value / mark for mark, value in work.items()},
+        "ms an image, by images": {mark: 1e3 * value for mark, value in seconds.items()},
+        "CPU ms an image, by images": {mark: 1e3 * value for mark, value in work.items()},
         "MB, by images": memory,
     }
 
