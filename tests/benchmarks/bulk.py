@@ -11,7 +11,7 @@ import io
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from operator import truediv
 from pathlib import Path
@@ -26,7 +26,7 @@ from modeling_florenz import Captioner
 from modeling_florenz.data.emoji_scenes import EmojiWorld
 from modeling_florenz.data.images import find_images, open_image
 from modeling_florenz.inference.benchmark import Work, measure
-from modeling_florenz.inference.bulk import caption_in_bulk
+from modeling_florenz.inference.bulk import CaptionedImage, caption_in_bulk
 from modeling_florenz.inference.bulk_options import BulkOptions
 from modeling_florenz.inference.together import image_tokens, write_captions
 from modeling_florenz.resumable import write_json
@@ -117,6 +117,40 @@ def many(captioner: Captioner, files: list[bytes], count: int, batch: int, marks
     }
 
 
+def counts(captioner: Captioner, files: list[bytes], batch: int, windows: int) -> dict[str, Any]:
+    """Compare what an image costs among 100, 1,000 and `windows` times 1,000.
+
+    The longest run pauses after every thousand images for three runs of 100 and one of 1,000, so that all of them see
+    the same machine.
+    """
+    options = BulkOptions(batch_size=batch, num_beams=1)
+
+    def timed(blocks: Iterator[list[CaptionedImage]], count: int) -> float:
+        start, done = time.perf_counter(), 0
+        for block in blocks:
+            done += len(block)
+            if done >= count:
+                break
+        return 1e3 * (time.perf_counter() - start) / done
+
+    def run(count: int) -> Iterator[list[CaptionedImage]]:
+        return caption_in_bulk(captioner, different(files, count), options)
+
+    timed(run(2 * batch), 2 * batch)  # what only a first image costs
+    longest = run(1000 * windows)
+    times: dict[int, list[float]] = {100: [], 1000: [], 1000 * windows: []}
+    for _ in range(windows):
+        times[1000 * windows].append(timed(longest, 1000))
+        times[100] += [timed(run(100), 100) for _ in range(3)]
+        times[1000].append(timed(run(1000), 1000))
+    medians = {count: statistics.median(found) for count, found in times.items()}
+    return {
+        "ms an image, by images": medians,
+        "ms an image, all": times,
+        "most by least": max(medians.values()) / min(medians.values()),
+    }
+
+
 def bulk_photos(captioner: Captioner, files: list[bytes], count: int, batch: int) -> dict[str, Any]:
     """Compare photos in bulk with the model alone on one thread, and with reading alone on one worker."""
     few = files[:batch]
@@ -183,6 +217,7 @@ def main() -> None:
         "small": lambda: many(
             captioner, _small_files(), arguments.small, arguments.batch_size, [100, 1000, arguments.small]
         ),
+        "counts": lambda: counts(captioner, _small_files(), arguments.batch_size, arguments.small // 1000),
         "photos": lambda: bulk_photos(captioner, files, arguments.count, arguments.batch_size),
         "workers": lambda: workers(captioner, files, repeats),
         "crews": lambda: crews(_small_files(), repeats),
