@@ -46,26 +46,33 @@ def photos(folder: Path) -> list[bytes]:
     return found
 
 
-def languages(captioner: Captioner, photo: bytes, repeats: int) -> dict[str, Any]:
-    """Compare six languages of an image with one, for a photo and a small image."""
-    small = EmojiWorld().render(EmojiWorld().scene("test", 0, 7))
+def languages(captioner: Captioner, files: list[bytes], repeats: int) -> dict[str, Any]:
+    """Compare six languages of an image with the first one, for photos and as many small images."""
+    world = EmojiWorld()
+    scenes = [world.render(world.scene("test", number, 7)) for number in range(len(files))]
 
-    def caption(size: str, codes: list[str]) -> None:
-        image = open_image(io.BytesIO(photo), "photo") if size == "photo" else small
-        captioner.caption_languages([image], codes)
+    def caption(image: bytes | Image.Image, codes: list[str]) -> None:
+        opened = open_image(io.BytesIO(image), "photo") if isinstance(image, bytes) else image
+        captioner.caption_languages([opened], codes)
 
-    sizes = ("photo", "small")
     works = {
-        f"{size}, {count}": Work(partial(caption, size, captioner.languages[:count]))
-        for size in sizes
+        f"{size} {number}, {count}": Work(partial(caption, image, captioner.languages[:count]))
+        for size, images in (("photo", files), ("small", scenes))
+        for number, image in enumerate(images)
         for count in (1, 6)
     }
     found = measure(works, repeats)
-    ratios = {size: list(map(truediv, found[f"{size}, 6"].times, found[f"{size}, 1"].times)) for size in sizes}
+    ratios = {
+        size: [
+            statistics.median(map(truediv, found[f"{size} {number}, 6"].times, found[f"{size} {number}, 1"].times))
+            for number in range(len(files))
+        ]
+        for size in ("photo", "small")
+    }
     return (
         _seconds(found)
         | {size: statistics.median(values) for size, values in ratios.items()}
-        | {f"{size}, rounds": sorted(values) for size, values in ratios.items()}
+        | {f"{size}, each": sorted(values) for size, values in ratios.items()}
     )
 
 
@@ -209,7 +216,7 @@ def main() -> None:
     torch.set_num_threads(2)
     captioner, files, repeats = Captioner(), photos(arguments.photos), arguments.repeats
     works: dict[str, Callable[[], dict[str, Any]]] = {
-        "languages": lambda: languages(captioner, files[0], repeats),
+        "languages": lambda: languages(captioner, files, repeats),
         "candidates": lambda: candidates(captioner, repeats),
         "first": lambda: first_token(repeats),
         "beams": lambda: beam_memory(repeats),
