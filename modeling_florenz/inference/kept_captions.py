@@ -129,9 +129,7 @@ class CaptionsFile:
             yield batch
 
     def _name(self, name: str) -> str:
-        if self._folder is None or name == STREAM or is_address(name) or os.path.isabs(name):
-            return name
-        return os.path.relpath(name, self._folder)
+        return name if self._folder is None or not _is_relative(name) else os.path.relpath(name, self._folder)
 
     def _has_line(self, name: str, content: str, index: int) -> bool:
         return bool(self._lines.get(_digest(name, content), 0) >> index + 1 & 1)
@@ -192,17 +190,27 @@ def keep_captions(
         for older in (path, output):
             if older.exists() and older.stat().st_size and not settings_path.exists():
                 raise ValueError(f"{older} is there, but {settings_path.name}, which says what made it, is not: {FIX}")
-        place = output.parent.resolve()
-        here = os.path.relpath(Path.cwd(), place)
+        here = os.path.relpath(Path.cwd(), output.parent.resolve())
         settings = {**_settings(made_by, options, wrapped), _FOLDER: here}
         keep_settings(settings_path, settings, f"{output} holds captions", FIX, free=[_FOLDER])
-        folder = (place / str(read_settings(settings_path, FIX).get(_FOLDER, here))).resolve()
+        folder = _folder(path, output.parent.resolve() / str(read_settings(settings_path, FIX).get(_FOLDER, here)))
         keys = [(task, language) for task in options.tasks for language in options.languages]
         kept = CaptionsFile(path, keys, wrapped, options.via, folder)
         yield kept
         kept.finish()
         if is_table:
             _write_table(output, kept)
+
+
+def _folder(path: Path, first: Path) -> Path:
+    """Return the folder that names start from: that of the first run, unless the captions were moved away from it."""
+    names = (str(name) for _, _, (name, *_), _ in LineFile(path, "image", "content").read())
+    name = next((name for name in names if _is_relative(name)), "").partition("#")[0]
+    return Path.cwd() if Path(name).exists() and not (first / name).exists() else first.resolve()
+
+
+def _is_relative(name: str) -> bool:
+    return name != STREAM and not is_address(name) and not os.path.isabs(name)
 
 
 def _settings(made_by: Mapping[str, Any], options: BulkOptions, wrapped: Wrapped) -> dict[str, Any]:

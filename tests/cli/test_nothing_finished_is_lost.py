@@ -70,6 +70,11 @@ def test_names_are_relative_to_a_folder_that_moves_with_the_captions(tmp_path, m
     monkeypatch.chdir(tmp_path / "new")
     assert caption("a.png", "--output", "captions.jsonl") == 0
     assert Path("captions.jsonl").read_bytes() == before
+    (tmp_path / "else" / "where").mkdir(parents=True)
+    for name in ("captions.jsonl", "captions.jsonl.settings.json"):  # without the images
+        Path(name).rename(tmp_path / "else" / "where" / name)
+    assert caption("a.png", "--output", tmp_path / "else" / "where" / "captions.jsonl") == 0
+    assert (tmp_path / "else" / "where" / "captions.jsonl").read_bytes() == before
 
 
 def test_images_that_came_through_a_pipe_one_after_another_keep_their_captions(tmp_path, monkeypatch) -> None:
