@@ -220,6 +220,8 @@ def _kept(
         else:
             yield None
     except OSError as error:
+        if isinstance(error, BrokenPipeError) or not (arguments.output or arguments.sidecar):
+            raise
         place = arguments.output or "a text file beside an image"
         if error.errno not in FULL:
             raise ValueError(f"{place} could not be written: {error.strerror or error}: give another place") from None
