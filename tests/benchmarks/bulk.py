@@ -10,6 +10,7 @@ import argparse
 import io
 import json
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -28,8 +29,9 @@ from modeling_florenz.data.images import find_images, open_image
 from modeling_florenz.inference.benchmark import Work, measure
 from modeling_florenz.inference.bulk import CaptionedImage, caption_in_bulk
 from modeling_florenz.inference.bulk_options import BulkOptions
+from modeling_florenz.inference.kept_captions import CaptionsFile, Wrapped
 from modeling_florenz.inference.together import image_tokens, write_captions
-from modeling_florenz.resumable import write_json
+from modeling_florenz.resumable import LineFile, write_json
 from modeling_florenz.run_record import run_record
 
 
@@ -158,6 +160,22 @@ def counts(captioner: Captioner, files: list[bytes], batch: int, windows: int) -
     }
 
 
+def kept(images: int) -> dict[str, Any]:
+    """Open a file of captions of so many images in six languages; return the time and what is held of it."""
+    keys = [("caption", language) for language in ("en", "de", "fr", "es", "ru", "zh")]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "captions.jsonl"
+        lines = LineFile(path, "image", "content", "task", "language")
+        for number in range(images):
+            caption = {"image": f"photos/{number:06}.jpg", "content": f"{number:032x}", "text": "A picture. " * 10}
+            lines.append({**caption, "task": task, "language": language, "bytes": 1} for task, language in keys)
+        before, start = _resident(), time.perf_counter()
+        opened = CaptionsFile(path, keys, Wrapped(), None, Path.cwd())
+        found = {"images": images, "seconds": time.perf_counter() - start, "MB": _resident() - before}
+        assert opened.captions_of(f"{0:032x}") is not None
+    return found
+
+
 def bulk_photos(captioner: Captioner, files: list[bytes], count: int, batch: int) -> dict[str, Any]:
     """Compare photos in bulk with the model alone on one thread, and with reading alone on one worker."""
     few = files[:batch]
@@ -225,6 +243,7 @@ def main() -> None:
             captioner, _small_files(), arguments.small, arguments.batch_size, [100, 1000, arguments.small]
         ),
         "counts": lambda: counts(captioner, _small_files(), arguments.batch_size, arguments.small // 1000),
+        "kept": lambda: kept(100_000),
         "photos": lambda: bulk_photos(captioner, files, arguments.count, arguments.batch_size),
         "workers": lambda: workers(captioner, files, repeats),
         "crews": lambda: crews(_small_files(), repeats),
