@@ -160,7 +160,7 @@ def counts(captioner: Captioner, files: list[bytes], batch: int, windows: int) -
     }
 
 
-def kept(images: int) -> dict[str, Any]:
+def kept_lines(images: int) -> dict[str, Any]:
     """Open a file of captions of so many images in six languages; return the time and what is held of it."""
     keys = [("caption", language) for language in ("en", "de", "fr", "es", "ru", "zh")]
     with tempfile.TemporaryDirectory() as folder:
@@ -243,7 +243,7 @@ def main() -> None:
             captioner, _small_files(), arguments.small, arguments.batch_size, [100, 1000, arguments.small]
         ),
         "counts": lambda: counts(captioner, _small_files(), arguments.batch_size, arguments.small // 1000),
-        "kept": lambda: kept(100_000),
+        "kept": lambda: kept_lines(100_000),
         "photos": lambda: bulk_photos(captioner, files, arguments.count, arguments.batch_size),
         "workers": lambda: workers(captioner, files, repeats),
         "crews": lambda: crews(_small_files(), repeats),
