@@ -102,7 +102,10 @@ def find_image_inputs(
             yield from find_image_inputs(found, recursive, column, beside=beside, split=split)
             root, stars, _ = entry.partition("**")
             if stars and os.path.isdir(root or "."):
-                yield from _unread(Path(root))
+                unread: list[OSError] = []
+                for _ in _folders(Path(root), unread.append):
+                    continue
+                yield from _unread(unread, Path(root))
             if not found:
                 yield ImageInput(entry, problem=f"{entry} matches no file")
         elif entry.lower().endswith(TABLE) and os.path.isfile(entry):
@@ -159,7 +162,8 @@ def _in_stream(stream: BinaryIO | None, recursive: bool, column: str, split: str
 
 def _in_folder(folder: Path, recursive: bool) -> Iterator[ImageInput]:
     seen = False
-    for place in _folders(folder) if recursive else [folder]:
+    unread: list[OSError] = []
+    for place in _folders(folder, unread.append) if recursive else [folder]:
         found = find_images([place])
         seen = seen or bool(found.images)
         for path in found.images:
@@ -171,24 +175,20 @@ def _in_folder(folder: Path, recursive: bool) -> Iterator[ImageInput]:
         for path in found.passed_over:
             reason = f"{path} is of a kind that is not read: save it as JPEG or PNG"
             yield ImageInput(str(path), problem=reason, passed_over=True)
-    if recursive:
-        yield from _unread(folder)
+    yield from _unread(unread, folder)
     if recursive and not seen:
         yield ImageInput(str(folder), problem=f"the folder {folder} and those in it hold no image that can be read")
 
 
-def _folders(folder: Path, tell: Callable[[OSError], object] | None = None) -> Iterator[Path]:
+def _folders(folder: Path, tell: Callable[[OSError], object]) -> Iterator[Path]:
     # Links are not followed, so that none leads round in a circle or out of the folder.
     for place, names, _ in os.walk(folder, onerror=tell):
         names[:] = sorted(name for name in names if not name.startswith("."))
         yield Path(place)
 
 
-def _unread(folder: Path) -> Iterator[ImageInput]:
-    """Yield the folders within a folder that cannot be read."""
-    errors: list[OSError] = []
-    for _ in _folders(folder, errors.append):
-        continue
+def _unread(errors: Iterable[OSError], folder: Path) -> Iterator[ImageInput]:
+    """Yield the folders within a folder that could not be read."""
     for error in errors:
         if error.filename != str(folder):  # what is wrong with that is said where it is read
             reason = f"the folder {error.filename} could not be read: {error.strerror}"

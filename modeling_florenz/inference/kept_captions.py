@@ -239,6 +239,6 @@ def _write_table(output: Path, kept: CaptionsFile) -> None:
     schema = pyarrow.schema(fields + ([] if kept.via is None else [("via", pyarrow.string())]))
     with whole_file(output) as partial, pyarrow.parquet.ParquetWriter(partial, schema) as table:
         for entries in kept.batches():
-            for entry in entries:  # a name may be no Unicode
+            for entry in entries:  # a name may not be Unicode
                 entry["image"] = entry["image"].encode("utf-8", "backslashreplace").decode()
             table.write_table(pyarrow.Table.from_pylist(entries, schema=schema))
