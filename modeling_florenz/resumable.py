@@ -4,6 +4,7 @@ Files and folders get their name by a single rename, when they are complete. Wha
 as JSON lines. Settings stored beside it keep other results out, and a lock keeps a second process out.
 """
 
+import errno
 import json
 import os
 import shutil
@@ -11,10 +12,14 @@ import threading
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)  # errors of a full disk, and of a quota that is used up
 
 
 class InUse(ValueError):
@@ -59,8 +64,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Write an indented JSON file, completely or not at all."""
-    with whole_file(path) as partial:
-        partial.write_bytes(_encode(value, indent=1))
+    write_text(path, _encode(value, indent=1).decode("utf-8"))
 
 
 @contextmanager
@@ -199,7 +203,7 @@ class LineFile:
     """
 
     def __init__(self, path: Path, *fields: str) -> None:
-        self.path, self.fields = path, fields
+        self.path, self.fields, self._key = path, fields, itemgetter(*fields)
         self._unfinished, self._line_break = 0, b""
 
     def read(self) -> Iterator[tuple[int, int, Any, dict[str, Any]]]:
@@ -242,10 +246,6 @@ class LineFile:
     def broken(self, number: int) -> ValueError:
         """Return what is to be said of a line that is broken."""
         return ValueError(f"{self.path}, line {number} is broken: remove that line, and what it held is made again")
-
-    def _key(self, entry: Mapping[str, Any]) -> Hashable:
-        values = tuple(entry[field] for field in self.fields)
-        return values[0] if len(values) == 1 else values
 
     def _parse(self, line: bytes) -> tuple[Hashable, dict[str, Any]] | None:
         with suppress(ValueError, KeyError, TypeError, RecursionError):

@@ -1,4 +1,4 @@
-"""Show texts while they are written: what runs in a thread is told piece by piece to whoever reads."""
+"""Show texts while they are written: a thread sends them piece by piece to whoever reads."""
 
 import contextvars
 import queue
@@ -34,32 +34,32 @@ def while_it_writes(run: Callable[[Callable[[str, str], None]], Result]) -> Iter
     [{'en': 'A'}, 5]
     ```
     """
-    told: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    sent: queue.SimpleQueue[Any] = queue.SimpleQueue()
     left = threading.Event()
     ends: list[Any] = []
 
     def watch(name: str, text: str) -> None:
         if left.is_set():
             raise _ReaderLeft
-        told.put((name, text))
+        sent.put((name, text))
 
     def work() -> None:
         try:
             ends.append(run(watch))
         except BaseException as error:
             ends.append(error)
-        told.put(_END)
+        sent.put(_END)
 
     # In the caller's context: the model asks whose turn it is.
     worker = threading.Thread(target=contextvars.copy_context().run, args=(work,), name="florenz-growing")
     worker.start()
     texts: dict[str, str] = {}
     try:
-        while (news := told.get()) is not _END:
-            # What was told meanwhile is shown at once; after the end comes the result, which has it all.
-            while news is not _END and not told.empty():
+        while (news := sent.get()) is not _END:
+            # What was sent meanwhile is shown at once; after the end comes the result, which has it all.
+            while news is not _END and not sent.empty():
                 texts[news[0]] = news[1]
-                news = told.get()
+                news = sent.get()
             if news is _END:
                 break
             texts[news[0]] = news[1]

@@ -1,4 +1,4 @@
-"""What goes wrong is told in words, beside what caused it; results stay where they are."""
+"""Show errors as sentences beside what caused them; results stay where they are."""
 
 import functools
 import html
@@ -33,12 +33,12 @@ def as_sentence(error: Exception) -> str:
 
 
 def problem_line(begins_finished: bool = False) -> gr.HTML:
-    """Make the line in which a tab tells what went wrong; until then it says what the tab began with, if anything."""
+    """Make the line in which a tab shows errors; until then it says what the tab began with, if anything."""
     return gr.HTML(note(EXAMPLE) if begins_finished else "", padding=False, elem_classes="florenz-line")
 
 
-def told(run: Callable[..., Any], results: int, cancel: bool = False) -> Callable[..., Any]:
-    """Let a function tell errors in a line after its results, which then stay as they are.
+def with_problems_shown(run: Callable[..., Any], results: int, cancel: bool = False) -> Callable[..., Any]:
+    """Let a function return errors as a line after its results, which then stay as they are.
 
     Args:
         results: how many the function returns.
@@ -86,13 +86,13 @@ def offer(
     cancel: gr.Button | None = None,
     trigger_mode: Literal["once", "always_last"] = "once",
 ) -> Any:
-    """Run what a tab is for when visitors start it, and for clients by its name, who are told errors as errors.
+    """Run what a tab is for when visitors start it, and for clients by its name, which receive errors as errors.
 
     Args:
         start: events, such as `button.click`.
         line: see `problem_line`.
         shown_on: the components that show progress.
-        cancel: see `told`.
+        cancel: see `with_problems_shown`.
         trigger_mode: what becomes of another start meanwhile: it is passed over, or the last one runs afterwards.
 
     Returns:
@@ -114,7 +114,7 @@ def wired(
 ) -> dict[str, Any]:
     """Return the arguments of an event of visitors that runs in the model's line; see `offer`."""
     return {
-        "fn": told(run, len(outputs), cancel is not None),
+        "fn": with_problems_shown(run, len(outputs), cancel is not None),
         "inputs": inputs,
         "outputs": [*outputs, line, *([] if cancel is None else [cancel])],
         "api_visibility": "private",

@@ -5,7 +5,7 @@ from examples import SCENES, example, sample, try_on_click
 from kept import keep
 from loading import Loaded, on_gpu
 from PIL import Image
-from problems import offer, problem_line, told
+from problems import offer, problem_line, with_problems_shown
 from spotlight import shrink, spotlight
 from style import result_image
 from tab_caption import STYLES
@@ -83,7 +83,7 @@ def build_inside_tab(loaded: Loaded) -> None:
         trigger_mode="always_last",
     )
     layer.input(
-        told(look_again, 2),
+        with_problems_shown(look_again, 2),
         [kept, words, layer],
         [heat, share, line],
         api_visibility="private",

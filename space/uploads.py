@@ -1,4 +1,4 @@
-"""What visitors upload: opened where they are used, so that what is wrong with one is told there."""
+"""What visitors upload: opened where they are used, so that what is wrong with one is shown there."""
 
 from abc import ABCMeta
 from pathlib import Path

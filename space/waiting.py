@@ -85,7 +85,7 @@ class Waiting(BaseHTTPRequestHandler):
 def waiting_room() -> Iterator[int]:
     """Answer at GRADIO_SERVER_NAME and GRADIO_SERVER_PORT, or the first free one; yield the port.
 
-    It is free again afterwards. If loading fails, pages that are open are told before the error goes on.
+    It is free again afterwards. If loading fails, open pages say so before the error is raised again.
 
     Raises:
         ValueError: the port is taken, or the address is not one of this machine.

@@ -29,7 +29,7 @@ class Parser(argparse.ArgumentParser):
 
 
 class WideHelp(argparse.HelpFormatter):
-    """Put what is said of a command on the line of its name."""
+    """Put the description of a command on the line of its name."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=16)

@@ -118,6 +118,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     from tqdm import tqdm
 
     from ..data.image_inputs import ARCHIVE, HUB, TABLE, ImageInput, find_image_inputs
+    from ..data.images import open_image
     from ..inference.bulk import caption_in_bulk
 
     _check_output(arguments)
@@ -134,8 +135,11 @@ def _caption(arguments: argparse.Namespace) -> int:
     found = list(islice(images, 2)) if streamed else list(images)
     if not streamed or len(found) < 2:
         total = sum(not image.passed_over for image in found)
-        if len(found) == 1 and (problem := found[0].problem) is not None:
-            raise ValueError(problem)
+        if len(found) == 1:  # what is wrong with its name is said before the model is loaded
+            if (problem := found[0].problem) is not None:
+                raise ValueError(problem)
+            if (path := found[0].path) is not None and not os.path.isfile(path):
+                open_image(path, found[0].name)
     images = chain(found, images)
     single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1
     counts = dict.fromkeys(("done", "skipped", "passed over"), 0)
@@ -206,7 +210,8 @@ def _kept(
     from ..inference.block_writer import made_by
     from ..inference.captioner import Captioner
     from ..inference.kept_captions import Wrapped, keep_captions
-    from ..inference.sidecars import FULL, Sidecars
+    from ..inference.sidecars import Sidecars
+    from ..resumable import DISK_FULL
 
     wrapped = Wrapped(arguments.prepend, arguments.append)
     try:
@@ -223,7 +228,7 @@ def _kept(
         if isinstance(error, BrokenPipeError) or not (arguments.output or arguments.sidecar):
             raise
         place = arguments.output or "a text file beside an image"
-        if error.errno not in FULL:
+        if error.errno not in DISK_FULL:
             raise ValueError(f"{place} could not be written: {error.strerror or error}: give another place") from None
         raise ValueError(
             f"the disk is full, so {place} could not be written to its end: make room, and the same command goes on"

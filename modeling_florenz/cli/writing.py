@@ -1,4 +1,4 @@
-"""What `florenz build` and `florenz convert` share: how the new folder is written, and what is said of it."""
+"""What `florenz build` and `florenz convert` share: how the new folder is written and described."""
 
 import argparse
 import hashlib

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 _ADDRESS = re.compile(rf"{HUB}(?P<repo>[^/@]+/[^/@]+)(@(?P<revision>[^@]+))?")
-# How recipes are mended, and how the command is.
+# How to fix a recipe, and how to fix the command.
 _WORDS = {"in config": "as CONFIG in --split CONFIG/SPLIT", "in columns": "with --image-column"}
 
 

@@ -21,7 +21,7 @@ from .metadata import without_metadata
 
 # PIL knows more, EPS among it, which it hands to another program.
 FORMATS = (*(["AVIF"] if features.check("avif") else []), "BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
-# Pictures too, so that it is said that they are not read.
+# Also pictures, which are reported as not read.
 _UNREAD = frozenset(
     ".ai .arw .avif .avifs .cr2 .cr3 .cur .dds .dng .emf .eps .exr .hdr .heic .heics .heif .heifs .hif .icns .ico "
     ".j2c .j2k .jp2 .jpc .jpf .jpm .jpx .jxl .jxr .nef .orf .pcx .pef .ps .psb .psd .qoi .raf .raw .rw2 .sgi .srw "
@@ -60,8 +60,8 @@ def open_image(
             half, a quarter or an eighth, to no fewer than twice as many; faster, with slightly other pixels.
 
     Raises:
-        ValueError: the file is missing, a folder, not an image, damaged, too large, or has values whose range cannot
-            be told. It is one sentence with the name.
+        ValueError: the file is missing, a folder, not an image, damaged, too large, or has values of an unknown
+            range. It is one sentence with the name.
 
     Example:
 

@@ -124,7 +124,7 @@ class TableRows:
             return None
         try:
             found = os.stat(stored["path"])
-        except OSError:  # told when it is read
+        except OSError:  # reported when it is read
             return None
         return f"{stored['path']} {found.st_size} {found.st_mtime_ns}"
 

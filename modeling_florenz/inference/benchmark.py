@@ -90,7 +90,7 @@ def measure(works: Mapping[str, Work], repeats: int) -> dict[str, Measured]:
 
 
 def together(found: Mapping[str, Measured], counts: Mapping[str, int]) -> Measured:
-    """Add up works, each as often as is said, round by round."""
+    """Add up the times of works round by round, each as often as `counts` says."""
     rounds = zip(*(found[name].times for name in counts), strict=True)
     return Measured(tuple(sum(map(mul, times, counts.values())) for times in rounds))
 

@@ -277,7 +277,7 @@ class Captioner:
         Args:
             inputs: what the processor makes of a batch.
             features (`(batch, tokens, width)`): see `image_features`.
-            streamer: told every token of every row, which needs `num_beams=1`.
+            streamer: receives every token of every row, which needs `num_beams=1`.
         """
         inputs = {name: value.to(self.device) for name, value in inputs.items()}
         inputs = inputs if features is None else with_features(inputs, features)

@@ -1,18 +1,14 @@
 """Keep captions as text files beside their images, as the tools that train image generators read them."""
 
-import errno
 import os
 from dataclasses import replace
 from pathlib import Path
 
 from ..data.image_inputs import ImageInput
-from ..resumable import write_text
+from ..resumable import DISK_FULL, write_text
 from .block_writer import Captions
 from .bulk import CaptionedImage
 from .kept_captions import Wrapped
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)  # a disk, or what one may have of it
 
 
 class Sidecars:
@@ -71,7 +67,7 @@ class Sidecars:
                 if self.overwrite or not os.path.exists(paths[key]):
                     write_text(paths[key], text + "\n")
         except OSError as error:
-            if error.errno in FULL:
+            if error.errno in DISK_FULL:
                 raise
             reason = f"the caption of {image.image.name} could not be written beside it: {error.strerror}"
             return replace(image, problem=reason)

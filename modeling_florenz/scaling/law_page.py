@@ -118,7 +118,7 @@ def page(registration: Mapping[str, Any], found: Mapping[str, Any], studies: Map
             found["held_out_table"],
             "",
             "The bars, with both of their sentences, are in [`law.yaml`](law.yaml), written before the first run and",
-            "amended as told above:",
+            "amended as described above:",
             "",
             *(_verdict(name, bar) for name, bar in found["bars"].items()),
             "",

@@ -1,6 +1,5 @@
 """Run the steps of a recipe one after the other, and make a dataset folder of what they leave."""
 
-import errno
 import json
 import os
 import shutil
@@ -12,7 +11,7 @@ from pathlib import Path
 
 from ..data.files import read_json_lines
 from ..inference.ray_cluster import connect
-from ..resumable import hold, whole_file, whole_folder
+from ..resumable import DISK_FULL, hold, whole_file, whole_folder
 from .archives import ENDINGS, write_archive
 from .assemble import AssembleRows, assemble_batches
 from .closest_pairs import ClosestPairs
@@ -154,7 +153,7 @@ def _full_disk_told(work: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         raise ValueError(
             f"the disk of {work} is full: make room and run the command again, finished shards are kept"

@@ -67,7 +67,7 @@ class Describe:
         endpoint: address up to `/v1`; empty to load the model here.
         key_variable: environment variable with the endpoint's key.
         prompt: what is asked about every image.
-        prefix: first words of the answer, which are no part of the description.
+        prefix: first words of the answer, which are not part of the description.
         max_new_tokens, batch_size: of the model.
         concurrency: requests under way at a time.
         timeout: of a request, in seconds.

@@ -1,6 +1,5 @@
 """Say in one sentence that a disk is full, and remove the checkpoint that did not fit."""
 
-import errno
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 
+from ..resumable import DISK_FULL
 from .trainer import checkpoint_steps, is_complete, last_complete_checkpoint
 
 
@@ -36,7 +36,7 @@ def full_disk_said(output: Path) -> Iterator[None]:
 
 def _is_full(error: BaseException | None) -> bool:
     while error is not None:
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in DISK_FULL:
             return True
         # Weights are written by libraries that only tell in words.
         if "No space left" in str(error) or "PytorchStreamWriter failed" in str(error):

@@ -20,5 +20,5 @@ def lost_process_said() -> Iterator[None]:
         if not isinstance(error, distributed.DistError) and "gloo/transport" not in str(error):
             raise
         raise ValueError(
-            "another process of this training ended: mend what it says, then run the same command again"
+            "another process of this training ended: fix what it reports, then run the same command again"
         ) from None

@@ -30,7 +30,7 @@ export function sceneAsText(scene) {
   return { scene: things, on: scene.background };
 }
 
-/** Read the scene of the address: null where there is none, or where it cannot be, which is then told. */
+/** Read the scene of the address: null where there is none, or where it cannot be read, which is then reported. */
 export function readScene(byEmoji, backgrounds) {
   if (!said.has("scene")) return null;
   const asked = said.get("scene").split(";").filter(Boolean).map((thing) => thing.split(","));
@@ -53,7 +53,7 @@ export function readWord() {
 export const clip = (text) => (text.length > 20 ? `${text.slice(0, 20)}…` : text);
 const isShare = (text) => text.trim() !== "" && Number(text) >= 0 && Number(text) <= 1;
 
-// What of a link cannot be shown is told once, at the top of the page.
+// What a link asks for and cannot be shown is reported once, at the top of the page.
 const faults = new Set();
 
 export function blame(fault) {

@@ -2,7 +2,7 @@
 const WAIT = 20_000; // ms without a word until an answer is called lost
 export const LOST = "No answer came: the Space is busy, or the connection is lost. Change something to ask again.";
 
-/** `send(number, quick)` asks; `onBusy(busy)` and `onLost()` are told how it goes. */
+/** `send(number, quick)` asks; `onBusy(busy)` and `onLost()` are called as it goes. */
 export function makeAsking({ send, onBusy, onLost }) {
   let number = 0;
   let timer = null;

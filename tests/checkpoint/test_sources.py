@@ -1,4 +1,4 @@
-"""Repositories that cannot be had are told in one sentence with what to do."""
+"""Repositories that cannot be loaded are reported in one sentence that says what to do."""
 
 import random
 from pathlib import Path

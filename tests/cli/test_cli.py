@@ -53,6 +53,7 @@ BAD_INPUTS = [
     (("describe", "a.png"), "describe"),
     (("caption",), "IMAGE"),
     (("caption", "{}/missing.png"), "missing.png does not exist"),
+    (("caption", "{}/missing.png", "--model", "{}/empty_folder"), "missing.png does not exist"),  # no model is loaded
     (("caption", "https://example.org/a b.jpg"), "curl --location --output 'a b.jpg' 'https://example.org/a b.jpg'"),
     (("caption", "https://example.org/?size=[1]"), "curl --location --output image 'https://example.org/?size=[1]'"),
     (("caption", "s3://bucket/photo.jpg"), "nothing is downloaded: fetch the file first"),

@@ -1,4 +1,4 @@
-"""What is said of an installation: what is there, what is missing, what is wrong; and none of it ends the rest."""
+"""The report on an installation: what is there, what is missing, what is wrong; no finding ends the report."""
 
 import re
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Images come from files, folders, patterns, lists, tables and archives, in order, and what is odd is told."""
+"""Images come from files, folders, patterns, lists, tables and archives, in order, and what is odd is reported."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""Times are taken in rounds, and ratios of unsteady ones are not told."""
+"""Times are taken in rounds, and ratios of unsteady ones are not printed."""
 
 import pytest
 

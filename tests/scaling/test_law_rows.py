@@ -1,4 +1,4 @@
-"""The table of runs becomes cells; what is no table of a grid is refused in one sentence."""
+"""The table of runs becomes cells; what is not a table of a grid is refused in one sentence."""
 
 import json
 from pathlib import Path

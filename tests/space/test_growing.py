@@ -1,4 +1,4 @@
-"""Texts that grow are told to whoever reads, and the writer stops when nobody does."""
+"""Texts that grow reach whoever reads, and the writer stops when nobody does."""
 
 import threading
 from typing import Any

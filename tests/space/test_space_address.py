@@ -1,4 +1,4 @@
-"""What the address says: a link shows the same thing, reload loses nothing, Back goes back, broken links are told."""
+"""A link shows the same thing, reload loses nothing, Back goes back, and broken links are reported."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""While a model is loading, people and programs are told so at the address of the Space; a failure is told, too."""
+"""While a model is loading, the address of the Space says so to people and programs; it also reports a failure."""
 
 import json
 import socket

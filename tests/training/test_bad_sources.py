@@ -106,7 +106,7 @@ def test_a_stream_that_ends_while_training_leaves_the_last_whole_checkpoint(work
     "error", [RuntimeError("[gloo/transport/tcp/pair.cc:553] Connection closed by peer"), DistBackendError("NCCL")]
 )
 def test_that_another_process_ended_is_said_in_one_sentence(error):
-    with pytest.raises(ValueError, match="another process of this training ended: mend"), lost_process_said():
+    with pytest.raises(ValueError, match="another process of this training ended: fix"), lost_process_said():
         raise error
     with pytest.raises(RuntimeError, match="shapes"), lost_process_said():
         raise RuntimeError("shapes do not fit")

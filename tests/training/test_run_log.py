@@ -65,7 +65,7 @@ def _signal_at(batch: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_and_the_record_is_that_of_a_run_without_it(number, tmp_path, monkeypatch):
     photos = write_photos(tmp_path / "photos")
-    (photos / "2.png").write_bytes(b"this is no image")
+    (photos / "2.png").write_bytes(b"this is not an image")
     shape: dict[str, Any] = {
         "train_data": [{"dataset": "folder", "folder": "photos"}],
         "data_folder": str(tmp_path),
