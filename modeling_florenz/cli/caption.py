@@ -120,6 +120,7 @@ def _caption(arguments: argparse.Namespace) -> int:
     from ..data.image_inputs import ARCHIVE, HUB, TABLE, ImageInput, find_image_inputs
     from ..data.images import open_image
     from ..inference.bulk import caption_in_bulk
+    from ..inference.kept_captions import failures_file
 
     _check_output(arguments)
     plan = plan_actors(arguments)
@@ -157,6 +158,8 @@ def _caption(arguments: argparse.Namespace) -> int:
                 if single and image.problem is not None:
                     raise ValueError(image.problem)  # the only one: its failure is the command's
                 _report(arguments, options, image, total, bar, counts)
+    if arguments.output is not None and counts["skipped"]:
+        print_line(f"florenz: {failures_file(arguments.output)} says what was skipped, and why", sys.stderr)
     if not single:
         print_line(f"florenz: {', '.join(f'{count} {name}' for name, count in counts.items())}", sys.stderr)
     if not counts["done"]:

@@ -46,6 +46,7 @@ class CaptionsFile:
 
     Args:
         path: of the file.
+        failures: of JSON lines that name the images without captions, with the reasons; not made if there are none.
         keys: tasks and languages that every image has.
         wrapped: words around every caption.
         via: written into every line, if captions go by way of a language.
@@ -58,6 +59,7 @@ class CaptionsFile:
     def __init__(
         self,
         path: Path,
+        failures: Path,
         keys: list[tuple[str, str]],
         wrapped: Wrapped,
         via: str | None,
@@ -65,6 +67,7 @@ class CaptionsFile:
     ) -> None:
         self.keys, self.wrapped, self.via = keys, wrapped, via
         self._file = LineFile(path, "image", "content", "task", "language")
+        self._failures = LineFile(failures, "image")
         # Names from another folder are written so that they lead to the same files.
         self._folder = None if folder == Path.cwd() else folder
         self._lines: dict[bytes, int] = {}  # by name and content: a bit for each key that has a line, and one if seen
@@ -92,10 +95,13 @@ class CaptionsFile:
         return {key: self._file.at(place)["text"] for key, place in zip(self.keys, places, strict=True)}
 
     def add(self, block: list[CaptionedImage]) -> list[CaptionedImage]:
-        """Add the captions of images that are not there yet, in one write; return the images."""
+        """Add the captions of images that are not there yet, in one write, and the failures; return the images."""
         entries: dict[tuple[str, str, int], dict[str, Any]] = {}
+        failures: list[dict[str, str]] = []
         for image in block:
             if image.problem is not None:
+                if not image.image.passed_over:
+                    failures.append({"image": self._name(image.image.name), "problem": image.problem})
                 continue
             name, content = self._name(image.image.name), image.content
             known = self.captions_of(content) or self.wrapped.around(image.captions)
@@ -111,6 +117,8 @@ class CaptionsFile:
         if entries:
             for line, place in zip(entries, self._file.append(entries.values()), strict=True):
                 self._keep(*line, place)
+        if failures:
+            self._failures.append(failures)
         return block
 
     def finish(self) -> None:
@@ -162,6 +170,11 @@ def _digest(*texts: str) -> bytes:
     return hashlib.blake2b("\0".join(texts).encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
+def failures_file(output: Path) -> Path:
+    """Return the file beside the captions that names the images that the last run skipped, and says why."""
+    return output.with_name(f"{output.name}.failures.jsonl")
+
+
 @contextmanager
 def keep_captions(
     output: Path, made_by: Mapping[str, Any], options: BulkOptions, wrapped: Wrapped, overwrite: bool = False
@@ -183,11 +196,12 @@ def keep_captions(
         _import_parquet()
     path = output.with_name(f"{output.name}.jsonl") if is_table else output
     settings_path = output.with_name(f"{output.name}.settings.json")
+    failures = failures_file(output)
     with hold(path):
         if overwrite:
-            for older in (settings_path, path, output):
+            for older in (settings_path, path, output, failures):
                 older.unlink(missing_ok=True)
-        for older in (path, output):
+        for older in (path, output, failures):
             if older.exists() and older.stat().st_size and not settings_path.exists():
                 raise ValueError(f"{older} is there, but {settings_path.name}, which says what made it, is not: {FIX}")
         here = os.path.relpath(Path.cwd(), output.parent.resolve())
@@ -195,7 +209,8 @@ def keep_captions(
         keep_settings(settings_path, settings, f"{output} holds captions", FIX, free=[_FOLDER])
         folder = _folder(path, output.parent.resolve() / str(read_settings(settings_path, FIX).get(_FOLDER, here)))
         keys = [(task, language) for task in options.tasks for language in options.languages]
-        kept = CaptionsFile(path, keys, wrapped, options.via, folder)
+        failures.unlink(missing_ok=True)  # images that failed are tried again
+        kept = CaptionsFile(path, failures, keys, wrapped, options.via, folder)
         yield kept
         kept.finish()
         if is_table:

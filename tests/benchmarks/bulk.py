@@ -170,7 +170,7 @@ def kept_lines(images: int) -> dict[str, Any]:
             caption = {"image": f"photos/{number:06}.jpg", "content": f"{number:032x}", "text": "A picture. " * 10}
             lines.append({**caption, "task": task, "language": language, "bytes": 1} for task, language in keys)
         before, start = _resident(), time.perf_counter()
-        opened = CaptionsFile(path, keys, Wrapped(), None, Path.cwd())
+        opened = CaptionsFile(path, path.with_suffix(".failures"), keys, Wrapped(), None, Path.cwd())
         found = {"images": images, "seconds": time.perf_counter() - start, "MB": _resident() - before}
         assert opened.captions_of(f"{0:032x}") is not None
     return found

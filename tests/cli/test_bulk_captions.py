@@ -122,11 +122,33 @@ def test_other_settings_are_refused_by_name_and_nothing_is_lost(folder, tmp_path
     assert "which says what made it" in counted(capsys)
 
 
-def test_one_bad_file_is_told_and_the_rest_is_kept(folder, tmp_path, capsys) -> None:
+@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
+def test_what_was_skipped_is_recorded_beside_the_captions_until_it_is_fixed(ending, folder, tmp_path, capsys) -> None:
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed: pip install .[bulk]")
+    output, failures = tmp_path / f"captions.{ending}", tmp_path / f"captions.{ending}.failures.jsonl"
+    whole = (folder / "05.png").read_bytes()
     (folder / "05.png").write_bytes(b"?")
-    assert caption(folder, "--output", tmp_path / "captions.jsonl") == 1
-    assert counted(capsys) == "florenz: 11 done, 1 skipped, 0 passed over"
-    assert len(lines(tmp_path / "captions.jsonl")) == 11
+    (folder / "06.heic").write_bytes(b"?")  # passed over, which is not a failure
+    for more in ((), ("--overwrite",), ()):
+        assert caption(folder, "missing.png", "--output", output, *more) == 1
+        error = capsys.readouterr().err
+        assert error.endswith(
+            f"florenz: {failures} says what was skipped, and why\nflorenz: 11 done, 2 skipped, 1 passed over\n"
+        )
+        found = {Path(line["image"]).name: line["problem"] for line in lines(failures)}
+        assert list(found) == ["05.png", "missing.png"]
+        assert all(f"skipped: {problem}\n" in error for problem in found.values())
+    (folder / "05.png").write_bytes(whole)
+    assert caption(folder, "--output", output) == 0
+    assert not failures.exists()
+
+
+def test_records_of_someone_else_are_not_replaced(folder, tmp_path, capsys) -> None:
+    mine = tmp_path / "captions.jsonl.failures.jsonl"
+    mine.write_text("mine\n")
+    assert caption(folder, "--output", tmp_path / "captions.jsonl") == 2
+    assert f"{mine} is there, but captions.jsonl.settings.json" in capsys.readouterr().err
+    assert mine.read_text() == "mine\n"
 
 
 def test_a_table_holds_what_the_lines_hold(folder, tmp_path) -> None:

@@ -233,7 +233,7 @@ def test_captions_that_are_kept_take_little_memory(tmp_path) -> None:
     )
     path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
     tracemalloc.start()
-    kept = CaptionsFile(path, keys, Wrapped(), None, Path.cwd())
+    kept = CaptionsFile(path, tmp_path / "failures.jsonl", keys, Wrapped(), None, Path.cwd())
     held = tracemalloc.get_traced_memory()[0] / count
     tracemalloc.stop()
     assert held < 700  # bytes an image; the captions themselves take 1,300

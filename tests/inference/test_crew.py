@@ -136,6 +136,12 @@ def start(scenes: Path, output: Path, *more: str) -> "subprocess.Popen[str]":
     )
 
 
+def skipped(output: Path) -> list[str]:
+    """Return the names of the images in the records of failures."""
+    records = output.with_name(f"{output.name}.failures.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Path(json.loads(record)["image"]).name for record in records]
+
+
 WAYS = {"processes": ("--processes", "2"), "actors": ("--processes", "2", "--ray", "local")}
 
 
@@ -163,8 +169,9 @@ def test_several_writers_write_what_one_writes(way: str, scenes: Path, whole: by
     assert process.returncode == 1
     assert error[-1] == "florenz: 158 done, 2 skipped, 0 passed over"
     assert "050.png is not an image" in error[0] and "150.png has the same bytes as another file, and" in error[1]
-    assert len(error) == 3
+    assert len(error) == 4
     assert (tmp_path / "captions.jsonl").read_bytes() == whole
+    assert skipped(tmp_path / "captions.jsonl") == ["050.png", "150.png"]
 
 
 @pytest.mark.slow
@@ -195,6 +202,6 @@ def test_kills_of_the_command_and_of_writers_lose_nothing_and_double_nothing(
             assert output.read_bytes() == whole
             output.unlink()
     assert start(scenes, output, *WAYS[way]).wait(timeout=300) == 1
-    assert output.read_bytes() == whole
+    assert output.read_bytes() == whole and skipped(output) == ["050.png", "150.png"]
     assert len({json.dumps(json.loads(line)) for line in whole.splitlines()}) == 2 * 158
     assert driver_kills == 10 and (told >= 1 or way == "actors")
