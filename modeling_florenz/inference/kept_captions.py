@@ -201,16 +201,18 @@ def keep_captions(
         if overwrite:
             for older in (settings_path, path, output, failures):
                 older.unlink(missing_ok=True)
-        for older in (path, output, failures):
-            if older.exists() and older.stat().st_size and not settings_path.exists():
-                raise ValueError(f"{older} is there, but {settings_path.name}, which says what made it, is not: {FIX}")
+        filled = [older for older in (path, output, failures) if older.exists() and older.stat().st_size]
+        if filled and not settings_path.exists():
+            raise ValueError(f"{filled[0]} is there, but {settings_path.name}, which says what made it, is not: {FIX}")
+        if not {path, output}.intersection(filled):
+            settings_path.unlink(missing_ok=True)  # of a run that captioned nothing
         here = os.path.relpath(Path.cwd(), output.parent.resolve())
         settings = {**_settings(made_by, options, wrapped), _FOLDER: here}
         keep_settings(settings_path, settings, f"{output} holds captions", FIX, free=[_FOLDER])
         folder = _folder(path, output.parent.resolve() / str(read_settings(settings_path, FIX).get(_FOLDER, here)))
         keys = [(task, language) for task in options.tasks for language in options.languages]
-        failures.unlink(missing_ok=True)  # images that failed are tried again
         kept = CaptionsFile(path, failures, keys, wrapped, options.via, folder)
+        failures.unlink(missing_ok=True)  # images that failed are tried again
         yield kept
         kept.finish()
         if is_table:

@@ -143,6 +143,15 @@ def test_what_was_skipped_is_recorded_beside_the_captions_until_it_is_fixed(endi
     assert not failures.exists()
 
 
+def test_a_run_that_captioned_nothing_binds_the_next_one_to_no_settings(folder, tmp_path) -> None:
+    output = tmp_path / "captions.jsonl"
+    (folder / "bad.png").write_bytes(b"?")
+    assert caption(folder / "bad.png", "--output", output) == 2
+    assert caption(folder / "00.png", "--output", output, "--language", "de") == 0
+    assert caption(folder / "00.png", "--output", output) == 2
+    assert [line["language"] for line in lines(output)] == ["de"]
+
+
 def test_records_of_someone_else_are_not_replaced(folder, tmp_path, capsys) -> None:
     mine = tmp_path / "captions.jsonl.failures.jsonl"
     mine.write_text("mine\n")
