@@ -139,7 +139,7 @@ def _caption(arguments: argparse.Namespace) -> int:
         if len(found) == 1:  # what is wrong with its name is said before the model is loaded
             if (problem := found[0].problem) is not None:
                 raise ValueError(problem)
-            if (path := found[0].path) is not None and not os.path.isfile(path):
+            if (path := found[0].path) is not None and not os.path.exists(path):
                 open_image(path, found[0].name)
     images = chain(found, images)
     single = len(arguments.images) == 1 and not os.path.isdir(arguments.images[0]) and total == 1

@@ -1,6 +1,8 @@
 """The command line on the bundled checkpoint: what it prints, and one sentence for every kind of bad input."""
 
+import io
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -165,6 +167,18 @@ def test_image_decides_what_an_ambiguous_word_means(capsys: pytest.CaptureFixtur
     )
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [row["winner"] for row in rows] == [False, True]
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="this system has no names for open pipes")
+def test_an_image_that_comes_through_a_pipe_is_read_once(capsys: pytest.CaptureFixture[str]) -> None:
+    content = io.BytesIO()
+    Image.open(SAMPLE).save(content, "WEBP")
+    reader, writer = os.pipe()  # as a shell makes it for <(command); it has room for all of the image
+    os.write(writer, content.getvalue())
+    os.close(writer)
+    assert main(["caption", f"/dev/fd/{reader}"]) == 0
+    os.close(reader)
+    assert capsys.readouterr().out == "en\tA picture of dog, bicycle and palm tree.\n"
 
 
 def test_a_picture_that_pil_hands_to_another_program_is_refused(tmp_path, capsys):
