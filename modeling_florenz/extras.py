@@ -1,4 +1,4 @@
-"""Tell how to install what a command needs and the package alone does not bring."""
+"""Say how to install what a command needs and the package alone does not bring."""
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution

@@ -77,7 +77,7 @@ def find_image_inputs(
             Hub.
         recursive: look into the folders within folders too; links to folders are not followed.
         column: of a parquet table, with the bytes or the paths of images.
-        stream: an image, or a list with a path a line, such as standard input.
+        stream: an image, or a list with one path per line, such as standard input.
         beside: of a parquet table, a column that is read along with the images; none if it is empty.
         split: of datasets on the Hub; see `hub_images`.
 
@@ -243,7 +243,7 @@ def _in_archive(path: Path) -> Iterator[ImageInput]:
                 archive.members = []  # type: ignore[attr-defined]  # the list would grow with the archive
                 name = f"{path}#{member.name}"
                 if not member.isfile() or not is_read(member.name):
-                    continue  # captions and records lie beside the images
+                    continue  # captions and records are beside the images
                 count += 1
                 if member.size > _MAX_BYTES:
                     yield ImageInput(name, problem=_too_many_bytes(name))

@@ -1,4 +1,4 @@
-"""Tell what a model can be asked for by its processor alone."""
+"""Read what a model can be asked for from its processor alone."""
 
 from collections.abc import Sequence
 

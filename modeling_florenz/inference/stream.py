@@ -29,7 +29,7 @@ class _ReaderLeft(StoppingCriteria):
 
 
 class GrowingTexts(BaseStreamer):
-    """Tell how the texts of a greedy batch grow; transformers' own streamers take one row.
+    """Report how the texts of a greedy batch grow; transformers' own streamers take one row.
 
     Args:
         processor: of the model.

@@ -1,4 +1,4 @@
-"""Tell whether a file here is the one that the Hub holds, by the digests that it lists: nothing is fetched."""
+"""Check whether a file here is the one that the Hub holds, by the digests that it lists: nothing is fetched."""
 
 import hashlib
 from pathlib import Path

@@ -22,7 +22,7 @@ def check_held_out(cells: Sequence[Cell], group: str, variables: Sequence[str], 
         without: `width` or `steps`: what the cells left out have most of.
 
     Returns:
-        - `cells`: of each cell left out, its loss, the prediction with its band, whether the loss lies in the band,
+        - `cells`: of each cell left out, its loss, the prediction with its band, whether the loss is in the band,
           and the errors of the law and of both baselines, as differences of logarithms of base 10
         - `in_band`: how many do
         - `errors`: means of the absolute errors, of the `law`, the `constant` (the mean of the cells fitted) and the

@@ -75,7 +75,7 @@ def held_out_table(report: Mapping[str, Any]) -> str:
 
 
 def bend_sentences(report: Mapping[str, Any]) -> list[str]:
-    """Say of each group where cells of the shortest, the longest and the other runs lie beside the law."""
+    """Say for each group where cells of the shortest, the longest and the other runs are relative to the law."""
     cells = [Cell(**cell) for cell in report["cells"]]
     steps = np.array([cell.steps for cell in cells])
     sentences = []

@@ -43,7 +43,7 @@ class Prediction:
     high: float
 
     def holds(self, loss: float) -> bool:
-        """Return whether a loss lies in the band."""
+        """Return whether a loss is in the band."""
         return self.low <= loss <= self.high
 
 

@@ -1,4 +1,4 @@
-"""Run the experiment of a registration: every arm with every seed, one row a run.
+"""Run the experiment of a registration: every arm with every seed, one row per run.
 
     python -m modeling_florenz.scaling.run hub_cards/studies/preregistration.yaml --folder runs/controls \\
         --rows hub_cards/studies/controls.jsonl

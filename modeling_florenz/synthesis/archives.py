@@ -1,4 +1,4 @@
-"""Write the rows of a shard as a WebDataset archive: one record an image, with all of its rows."""
+"""Write the rows of a shard as a WebDataset archive: one record per image, with all of its rows."""
 
 import io
 import json

@@ -61,7 +61,7 @@ class DropImages:
 
 
 def drop_batches(images: Finished) -> list[Batch]:
-    """Give each shard of images those before it."""
+    """Pair each shard of images with those before it."""
     return [
         Batch(
             digest_of(images.digests[: number + 1]),

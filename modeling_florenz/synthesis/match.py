@@ -111,7 +111,7 @@ class MatchPairs:
 
 
 def match_batches(pairs: Finished, images: Finished) -> list[Batch]:
-    """Give each shard of sentence pairs to match against all images."""
+    """Pair each shard of sentence pairs with all images, to be matched."""
     all_images = digest_of(images.digests)
     return [
         Batch(digest_of([digest, all_images]), (Shard(path, ("key", "language", "english", "target")),), count)

@@ -159,7 +159,7 @@ class Recipe:
         seed: of subsets and orders.
         shard: images in a shard; sentences are twenty times as many.
         processor: whose tokenizers count tokens; the bundled one if left out.
-        format: of the data: `parquet`, or `webdataset` for tar archives with one record an image.
+        format: of the data: `parquet`, or `webdataset` for tar archives with one record per image.
         ray: address of a Ray cluster that runs the models, or `local`; empty for this machine alone.
     """
 

@@ -66,7 +66,7 @@ def _add_package() -> None:
     package = ModuleType(PACKAGE)
     package.__path__ = [str(FOLDER)]
     sys.modules[PACKAGE] = package
-    # Neither is in the archive: exporters are no promise of Florenz, and its sample stands in for files of the Hub.
+    # Neither is in the archive: Florenz does not promise exporters, and its sample stands in for files of the Hub.
     exporters = ModuleType("exporters")
     exporters.ExportTesterMixin = exporters.ExportGenerateTesterMixin = object
     files = ModuleType("files")

@@ -128,7 +128,7 @@ class Gate:
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
-    """Give the body once, and then what else the client does."""
+    """Return the body once, and then what else the client does."""
     given = False
 
     async def receive_again() -> Message:

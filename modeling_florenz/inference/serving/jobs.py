@@ -40,7 +40,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Growth:
-    """Tell how far the text of a streamed job has come."""
+    """Report how far the text of a streamed job has come."""
 
     text: str
 
